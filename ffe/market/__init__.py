@@ -1,0 +1,1 @@
+"""Instruments, timeframes, calendars, bars, indicators and the multi-timeframe pulse."""

@@ -1,0 +1,290 @@
+"""Settings: `ffe.toml`, then `.env`, then the environment; the last one that speaks wins. Unknown names are refused.
+
+A misspelt `FFE_RISK__MAX_POSITON` that is silently ignored is a limit that does not exist, so every `FFE_` name must be known.
+"""
+
+import difflib
+import os
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from ffe.errors import ConfigurationError, MissingCredentialsError, UnknownNameError
+from ffe.market.models import Instrument, Timeframe, parse_instrument, parse_timeframe
+
+PREFIX = "FFE_"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Mode(StrEnum):
+    """sim: the venue simulator. paper: real data, local fills. practice: the venue's practice account. live: money."""
+
+    SIM = "sim"
+    PAPER = "paper"
+    PRACTICE = "practice"
+    LIVE = "live"
+
+
+def is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in LOOPBACK
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Endpoint(_Section):
+    base_url: str | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _https_or_loopback(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{url!r} is not an http(s) URL")
+        if parts.scheme == "http" and not is_loopback(url):
+            raise ValueError(f"{url!r} is plain http; only a loopback address may be")
+        return url.rstrip("/")
+
+
+def _stripped(secret: SecretStr | None) -> SecretStr | None:
+    """A token with a trailing newline is refused by the HTTP library before any network: strip it here."""
+    return None if secret is None else SecretStr(secret.get_secret_value().strip())
+
+
+class OandaSettings(_Endpoint):
+    token: SecretStr | None = None
+    account_id: str | None = None
+
+    _strip = field_validator("token")(staticmethod(_stripped))
+
+
+class CoinbaseSettings(_Endpoint):
+    """`api_secret` is the PEM text, with real or literal `\\n` line ends."""
+
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+
+    _strip = field_validator("api_key", "api_secret")(staticmethod(_stripped))
+
+
+class AlphaVantageSettings(_Endpoint):
+    api_key: SecretStr | None = None
+
+    _strip = field_validator("api_key")(staticmethod(_stripped))
+
+
+class OllamaSettings(_Section):
+    host: str = "http://127.0.0.1:11434"
+    model: str = "llama3.2:3b-instruct-q4_0"
+    fallback_model: str = "llama3.2:1b-instruct-q4_0"
+    timeout_seconds: float = Field(default=60.0, gt=0)
+
+
+class EmbeddedSettings(_Section):
+    """`model_path` replaces the packaged GGUF; `model_sha256` is then checked too when it is given."""
+
+    model_path: Path | None = None
+    model_sha256: str | None = None
+    threads: int = Field(default=1, ge=1)
+    timeout_seconds: float = Field(default=120.0, gt=0)
+
+
+class RiskSettings(_Section):
+    """Starting numbers; each one's reason is in docs/risk.md."""
+
+    per_trade: Decimal = Field(default=Decimal("0.01"), gt=0, le=Decimal("0.1"))
+    min_confidence: int = Field(default=70, ge=0, le=100)
+    stop_atr_multiple: Decimal = Field(default=Decimal(2), gt=0)
+    crypto_stop_min: Decimal = Field(default=Decimal("0.01"), gt=0)
+    crypto_stop_max: Decimal = Field(default=Decimal("0.05"), gt=0)
+    forex_stop_min: Decimal = Field(default=Decimal("0.001"), gt=0)
+    forex_stop_max: Decimal = Field(default=Decimal("0.015"), gt=0)
+    reward_risk: Decimal = Field(default=Decimal("1.5"), ge=1)
+    max_position: Decimal = Field(default=Decimal("0.25"), gt=0, le=100)
+    max_leverage: Decimal = Field(default=Decimal(5), gt=0)
+    max_slippage: Decimal = Field(default=Decimal("0.005"), gt=0, lt=Decimal("0.1"))
+
+
+class FreshnessSettings(_Section):
+    """Limits in minutes on the age of the newest bar's close. 1d has no time limit: it is held against the calendar."""
+
+    minutes_1m: float = Field(default=15, gt=0)
+    minutes_5m: float = Field(default=15, gt=0)
+    minutes_15m: float = Field(default=30, gt=0)
+    minutes_30m: float = Field(default=60, gt=0)
+    minutes_1h: float = Field(default=120, gt=0)
+    minutes_4h: float = Field(default=120, gt=0)
+
+    def limit_seconds(self, timeframe: Timeframe) -> float | None:
+        """None for 1d."""
+        if timeframe is Timeframe.D1:
+            return None
+        return float(getattr(self, f"minutes_{timeframe.value}")) * 60
+
+
+class SimulatorSettings(_Section):
+    """The venue simulator that `sim` mode starts when no venue URL is set."""
+
+    bars: Path | None = None
+    seed: int = 7
+    stale_minutes: int = Field(default=0, ge=0)
+
+
+class LiveSettings(_Section):
+    armed: bool = False
+    allow_embedded_model: bool = False
+
+
+class Settings(BaseSettings):
+    """Every knob. Environment names are `FFE_` + the field, nested fields after `__`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_file=".env", toml_file="ffe.toml", extra="forbid", frozen=True
+    )
+
+    mode: Mode = Mode.SIM
+    timeframe: Timeframe = Timeframe.M5
+    instruments: Annotated[tuple[Instrument, ...], NoDecode] = Field(
+        default_factory=lambda: tuple(parse_instrument(name) for name in ("BTCUSD", "ETHUSD", "EURUSD", "GBPUSD")),
+        min_length=1,
+    )
+    model: Literal["embedded", "ollama"] = "embedded"
+    data_dir: Path = Path(".ffe")
+    ledger_url: str | None = None
+    clock: AwareDatetime | None = None
+    lookback_bars: int = Field(default=200, ge=60, le=300)
+    decide: Literal["inline", "pool"] = "inline"
+    decide_deadline_seconds: float = Field(default=180.0, gt=0)
+    oanda: OandaSettings = OandaSettings()
+    coinbase: CoinbaseSettings = CoinbaseSettings()
+    alpha_vantage: AlphaVantageSettings = AlphaVantageSettings()
+    ollama: OllamaSettings = OllamaSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    risk: RiskSettings = RiskSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
+    simulator: SimulatorSettings = SimulatorSettings()
+    live: LiveSettings = LiveSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del file_secret_settings
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
+
+    @field_validator("timeframe", mode="before")
+    @classmethod
+    def _timeframe(cls, value: Any) -> Any:
+        return parse_timeframe(value) if isinstance(value, str) else value
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _mode(cls, value: Any) -> Any:
+        known = [mode.value for mode in Mode]
+        if isinstance(value, str) and value not in known:
+            raise UnknownNameError("mode", value, known)
+        return value
+
+    @field_validator("instruments", mode="before")
+    @classmethod
+    def _instruments(cls, value: Any) -> Any:
+        names = value.split(",") if isinstance(value, str) else value
+        parsed = [parse_instrument(name) if isinstance(name, str) else name for name in names]
+        return tuple(dict.fromkeys(parsed))
+
+    @property
+    def resolved_ledger_url(self) -> str:
+        return self.ledger_url or f"sqlite:///{(self.data_dir / 'ledger.sqlite').resolve()}"
+
+    @property
+    def venue_urls(self) -> tuple[str, ...]:
+        return tuple(url for url in (self.oanda.base_url, self.coinbase.base_url) if url is not None)
+
+
+def _known_names(model: type[BaseModel], prefix: str = PREFIX) -> set[str]:
+    names = set()
+    for field, info in model.model_fields.items():
+        annotation = info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, _Section):
+            names |= _known_names(annotation, f"{prefix}{field.upper()}__")
+        else:
+            names.add(prefix + field.upper())
+    return names
+
+
+def _refuse_unknown(names: set[str]) -> None:
+    known = _known_names(Settings)
+    for name in sorted(names):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise UnknownNameError("setting", name, known)
+
+
+def _readable(error: ValidationError) -> ConfigurationError:
+    lines = []
+    for item in error.errors():
+        where = PREFIX + "__".join(str(part).upper() for part in item["loc"])
+        hint = ""
+        if item["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(where, _known_names(Settings), n=3, cutoff=0.4)
+            hint = f"; nearest known: {', '.join(near)}" if near else ""
+        lines.append(f"{where}: {item['msg']}{hint}")
+    return ConfigurationError("; ".join(lines))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings of the process: files, environment, then `overrides` (None means not given).
+
+    Raises:
+        ConfigurationError: unknown name or bad value, naming the variable. UnknownNameError carries the nearest known ones.
+    """
+    dotenv = DotEnvSettingsSource(Settings, env_file=".env")
+    _refuse_unknown(set(os.environ) | {name.upper() for name in dotenv.env_vars})
+    try:
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise _readable(error) from None
+    _refuse_clock_away_from_loopback(settings)
+    return settings
+
+
+def _refuse_clock_away_from_loopback(settings: Settings) -> None:
+    if settings.clock is None:
+        return
+    remote = [url for url in settings.venue_urls if not is_loopback(url)]
+    if remote or (settings.mode is not Mode.SIM and not settings.venue_urls):
+        raise ConfigurationError(
+            f"{PREFIX}CLOCK needs every venue on loopback; {remote or 'no venue URL is set'} is not"
+        )
+
+
+def require(settings: Settings, *names: str) -> None:
+    """Raises MissingCredentialsError naming each of `names` (dotted, `oanda.token`) that is not set."""
+    missing = []
+    for name in names:
+        value: Any = settings
+        for part in name.split("."):
+            value = getattr(value, part)
+        if value is None:
+            missing.append(PREFIX + name.replace(".", "__").upper())
+    if missing:
+        raise MissingCredentialsError(f"mode {settings.mode.value} needs {', '.join(missing)}: set it and run again")
