@@ -1,0 +1,1 @@
+"""Great Expectations over bars: custom expectation classes and suite factories."""

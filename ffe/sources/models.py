@@ -1,0 +1,60 @@
+"""The typed table of bars and the batch record that names it.
+
+Prices and volume are decimal128 in Arrow and Parquet, exactly as the venue printed them; `to_frame` is the door to
+float64 for indicators and checks. `time` is the bar's open, UTC. Only complete bars are ever in a table.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from ffe.market.models import Instrument, Timeframe
+
+PRICE = pa.decimal128(38, 18)
+BAR_SCHEMA = pa.schema(
+    [
+        pa.field("time", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("open", PRICE, nullable=False),
+        pa.field("high", PRICE, nullable=False),
+        pa.field("low", PRICE, nullable=False),
+        pa.field("close", PRICE, nullable=False),
+        pa.field("volume", PRICE, nullable=False),
+    ]
+)
+# OANDA prints both sides; their closes travel along so that a crossed market can be seen.
+QUOTED_BAR_SCHEMA = pa.schema(
+    [*BAR_SCHEMA, pa.field("bid_close", PRICE, nullable=False), pa.field("ask_close", PRICE, nullable=False)]
+)
+
+
+class BarBatch(BaseModel):
+    """The exact bars one decision saw. `id` is the sha256 of the Parquet file at `path` (relative to the data folder)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    instrument: Instrument
+    timeframe: Timeframe
+    source: str
+    path: str
+    rows: int
+    first_open: datetime
+    last_open: datetime
+    fetched_at: datetime
+
+    @property
+    def bar_close(self) -> datetime:
+        """Close of the newest complete bar: freshness and the decision key count from here."""
+        return self.last_open + self.timeframe.duration
+
+
+def to_frame(table: Any) -> pd.DataFrame:
+    """float64 frame of a bar table: column `time` (datetime64, UTC) and one float64 column per price and volume."""
+    frame = pd.DataFrame({"time": table.column("time").to_pandas()})
+    for name in table.column_names:
+        if name != "time":
+            frame[name] = table.column(name).cast(pa.float64()).to_numpy()
+    return frame
