@@ -1,0 +1,1 @@
+"""From checked bars to one decision with an author: context, prompt, schema, validation, record."""

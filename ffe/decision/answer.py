@@ -1,0 +1,110 @@
+"""The answer that a model must give: its JSON schema for the grammar, and the validation that does not trust the grammar.
+
+Enums and integers only: bounds on numbers are not enforced by every runtime, an enum is. The reasoning comes first: on real
+bars the small model that answers with the action first repeats one action whatever it is shown, while a short reasoning first leads it to
+the action that follows from it; its length is bounded so that the rest still fits. Cut-off text, prose, fences and thinking tags are
+refused: an answer that has to be repaired by guessing is not the model's answer.
+"""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from ffe.decision.models import Action
+from ffe.errors import InvalidAnswerError
+from ffe.llm.models import Completion, JsonSchema
+
+CONFIDENCE_STEP = 5
+REASONING_MAX = 240
+
+
+def _action(value: Any) -> Any:
+    return Action(value) if isinstance(value, str) and value in set(Action) else value
+
+
+class Answer(BaseModel):
+    """One opinion. `confidence` is a multiple of 5 from 0 to 100."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    reasoning: str = Field(min_length=1, max_length=REASONING_MAX)
+    action: Annotated[Action, BeforeValidator(_action)]
+    confidence: int = Field(ge=0, le=100, multiple_of=CONFIDENCE_STEP)
+
+
+def answer_schema() -> JsonSchema:
+    """Schema of `Answer` in the subset that llama.cpp and Ollama enforce: no references, bounds as enums, keys in their order."""
+    source = Answer.model_json_schema()
+    properties: dict[str, Any] = {}
+    for name, field in source["properties"].items():
+        if "$ref" in field:
+            properties[name] = {"type": "string", "enum": [action.value for action in Action]}
+        elif field["type"] == "integer":
+            steps = range(field["minimum"], field["maximum"] + 1, field["multipleOf"])
+            properties[name] = {"type": "integer", "enum": list(steps)}
+        else:
+            properties[name] = {"type": "string", "minLength": field["minLength"], "maxLength": field["maxLength"]}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(source["required"]),
+        "additionalProperties": False,
+    }
+
+
+def parse_answer(completion: Completion) -> Answer:
+    """The validated answer.
+
+    Raises:
+        InvalidAnswerError: cut off, not one bare JSON object, or outside the limits; says which and shows the start of the text.
+    """
+    if completion.finish_reason == "length":
+        raise InvalidAnswerError(f"the answer was cut off after {completion.completion_tokens} tokens")
+    text = completion.text.strip()
+    _refuse_wrapping(text)
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise InvalidAnswerError(
+            f"the answer is not JSON ({error.msg} at character {error.pos}): {text[:80]!r}"
+        ) from error
+    except RecursionError as error:
+        raise InvalidAnswerError("the answer is nested too deeply") from error
+    if not isinstance(value, dict):
+        raise InvalidAnswerError(f"the answer is a {type(value).__name__}, not an object: {text[:80]!r}")
+    try:
+        return Answer.model_validate(value)
+    except ValidationError as error:
+        raise InvalidAnswerError(_problems(error)) from error
+
+
+def _refuse_wrapping(text: str) -> None:
+    if not text:
+        raise InvalidAnswerError("the answer is empty")
+    if "<think" in text or "</think" in text:
+        raise InvalidAnswerError("the answer carries thinking tags, not one bare JSON object")
+    if text.startswith("```"):
+        raise InvalidAnswerError("the answer is fenced, not one bare JSON object")
+    if not text.startswith("{"):
+        raise InvalidAnswerError(f"the answer is prose, not a JSON object: {text[:80]!r}")
+
+
+def _refuse_constant(name: str) -> None:
+    raise InvalidAnswerError(f"the answer contains {name}, which is not a JSON number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidAnswerError(f"the answer names {name[:40]!r} twice")
+    return dict(pairs)
+
+
+def _problems(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors(include_url=False):
+        where = ".".join(str(part) for part in item["loc"])[:40]
+        parts.append(f"{where}: {item['msg']}, got {str(item['input'])[:60]!r}")
+    return "the answer breaks its schema: " + "; ".join(parts[:4])

@@ -1,0 +1,95 @@
+"""The question put to the model: a static prefix, then the case. Any change of wording is a new PROMPT_VERSION.
+
+The system text and the examples never change, so a server's prefix cache can keep them. The examples follow one plain rule, the one that
+the system text states: go with the trend of most frames, surer when all agree, hold when it is flat or mixed. A very small model mostly
+carries on the pattern it has just read, so the case ends in the words that its answer begins with, and the examples are ordered so
+that on real bars no single action swallows the others. That is obedience to a
+rule, not skill at trading. Only canonical symbols, numbers, words of our own and cleaned warnings enter: no text from a venue or a feed can
+speak to the model.
+"""
+
+import re
+from collections.abc import Sequence
+
+from ffe.decision.models import Context, FramePulse
+from ffe.llm.fingerprint import prompt_sha256
+from ffe.llm.models import Message
+
+__all__ = ["PROMPT_VERSION", "build_messages", "prompt_sha256", "repair_messages"]
+
+PROMPT_VERSION = "v1"
+WARNINGS_MAX = 2
+WARNING_CHARS = 80
+REPAIR_CHARS = 400
+
+SYSTEM = (
+    "You judge one market. Reply with JSON: reasoning, one short sentence; action BUY, SELL or HOLD; confidence 0 to 100. "
+    "Follow the trend of most frames, surer when all agree; HOLD when it is flat or mixed."
+)
+EXAMPLES = (
+    (
+        "USDJPY: 5m RSI 58, 15m RSI 55, 1h RSI 65. Momentum rising. 2 of 3 frames up.",
+        '{"reasoning": "2 of 3 frames up, so buy.", "action": "BUY", "confidence": 75}',
+    ),
+    (
+        "AUDUSD: 5m RSI 39, 15m RSI 34, 1h RSI 33. Momentum falling. 3 of 3 frames down.",
+        '{"reasoning": "3 of 3 frames down, so sell.", "action": "SELL", "confidence": 85}',
+    ),
+    (
+        "LTCUSD: 5m RSI 44, 15m RSI 50, 1h RSI 52. Momentum falling. 3 of 3 frames mixed.",
+        '{"reasoning": "3 of 3 frames mixed, so hold.", "action": "HOLD", "confidence": 50}',
+    ),
+    (
+        "SOLUSD: 5m RSI 55, 15m RSI 55, 1h RSI 43. Momentum rising. 2 of 3 frames flat.",
+        '{"reasoning": "2 of 3 frames flat, so hold.", "action": "HOLD", "confidence": 60}',
+    ),
+)
+
+
+def build_messages(context: Context) -> tuple[Message, ...]:
+    """System text and examples, then the case in words and numbers."""
+    messages = [Message(role="system", content=SYSTEM)]
+    for case, answer in EXAMPLES:
+        messages += [Message(role="user", content=case), Message(role="assistant", content=answer)]
+    return (*messages, Message(role="user", content=case_text(context)))
+
+
+def repair_messages(messages: Sequence[Message], raw_text: str, error: str) -> tuple[Message, ...]:
+    """The same question, the answer that was refused and why, asked once more."""
+    return (
+        *messages,
+        Message(role="assistant", content=raw_text[:REPAIR_CHARS] or "(empty)"),
+        Message(role="user", content=f"Refused: {cleaned(error, REPAIR_CHARS)} Reply again with one JSON object only."),
+    )
+
+
+def case_text(context: Context) -> str:
+    """The case as the model reads it, a pure function of the context. Frames with too few bars for an RSI are left out."""
+    notes = [f"Note: {cleaned(warning, WARNING_CHARS)}." for warning in context.warnings[:WARNINGS_MAX]]
+    readings = ", ".join(
+        f"{frame.timeframe.value} RSI {frame.rsi:.0f}" for frame in context.pulse if frame.rsi is not None
+    )
+    market = f"{context.instrument.symbol}: {readings or 'RSI unknown'}."
+    return " ".join([*notes, market, f"Momentum {_momentum(context.pulse)}.", f"{agreement(context.consensus)}."])
+
+
+def agreement(consensus: str) -> str:
+    """`2 of 3 frames up` from the pulse's `up 2 of 3 frames; ...`; frames that disagree evenly are all `mixed`."""
+    shared = re.match(r"(up|down|flat) (\d+) of (\d+) frames", consensus)
+    if shared is not None:
+        return f"{shared[2]} of {shared[3]} frames {shared[1]}"
+    split = re.match(r"mixed\b.* of (\d+) frames", consensus)
+    return f"{split[1]} of {split[1]} frames mixed" if split is not None else "0 frames with a trend"
+
+
+def _momentum(frames: tuple[FramePulse, ...]) -> str:
+    """Sign of the MACD histogram on the base frame."""
+    histogram = frames[0].macd_histogram if frames else None
+    if histogram is None:
+        return "unknown"
+    return "rising" if histogram > 0 else "falling"
+
+
+def cleaned(text: str, limit: int) -> str:
+    """Text without anything that could pass for markup, a role or a quote, cut to `limit` characters."""
+    return re.sub(r"\s+", " ", re.sub(r"[^A-Za-z0-9 .,:%()+/_-]", " ", text)).strip()[:limit]

@@ -1,0 +1,1 @@
+"""Language models behind one protocol: Ollama in production, an embedded quantized model without it."""
