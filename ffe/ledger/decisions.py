@@ -1,0 +1,97 @@
+"""Model calls, decisions and the sizing arithmetic that follows one."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from ffe.decision.models import Decision, ModelCall
+from ffe.errors import LedgerError
+from ffe.ledger.rows import insert_once, newest, records_of
+from ffe.ledger.tables import CycleRow, DecisionRow, ModelCallRow, SizingRow
+from ffe.market.models import Timeframe
+from ffe.risk.models import Denial, Sizing
+
+
+def record_model_calls(
+    session: Session, cycle_id: str, instrument: str, bar_close: datetime, calls: Sequence[ModelCall]
+) -> None:
+    for attempt, call in enumerate(calls, start=1):
+        digest = None if call.identity is None else call.identity.digest
+        place: dict[str, Any] = {
+            "cycle_id": cycle_id,
+            "instrument": instrument,
+            "bar_close": bar_close,
+            "attempt": attempt,
+        }
+        insert_once(session, ModelCallRow(**call.model_dump(), **place, model_digest=digest))
+
+
+def model_calls(session: Session, cycle_id: str, instrument: str) -> list[ModelCall]:
+    """In the order in which they were made."""
+    query = select(ModelCallRow).where(ModelCallRow.cycle_id == cycle_id, ModelCallRow.instrument == instrument)
+    rows = session.exec(query.order_by(col(ModelCallRow.started_at), col(ModelCallRow.attempt))).all()
+    return records_of(ModelCall, rows)
+
+
+def model_decision(
+    session: Session,
+    instrument: str,
+    timeframe: Timeframe,
+    bar_close: datetime,
+    *,
+    prompt_version: str,
+    model_digest: str,
+    prompt_sha256: str | None = None,
+) -> ModelCall | None:
+    """The newest error-free call on exactly this bar by this model, for a rerun to use again.
+
+    `prompt_sha256` narrows it to the identical question: the same bar of another data set asks another one.
+    """
+    query = select(ModelCallRow).join(CycleRow, col(CycleRow.id) == col(ModelCallRow.cycle_id))
+    query = query.where(
+        ModelCallRow.instrument == instrument,
+        CycleRow.timeframe == timeframe.value,
+        ModelCallRow.bar_close == bar_close,
+        ModelCallRow.prompt_version == prompt_version,
+        ModelCallRow.model_digest == model_digest,
+        col(ModelCallRow.error).is_(None),
+    )
+    if prompt_sha256 is not None:
+        query = query.where(ModelCallRow.prompt_sha256 == prompt_sha256)
+    row = session.exec(query.order_by(col(ModelCallRow.started_at).desc()).limit(1)).first()
+    return None if row is None else ModelCall.model_validate(row, from_attributes=True)
+
+
+def record_decision(session: Session, decision: Decision) -> None:
+    """Recorded once; the same record again changes nothing.
+
+    Raises:
+        LedgerError: its cycle already holds another decision on this instrument, or what it refers to is not on record.
+    """
+    if insert_once(session, DecisionRow(**decision.model_dump())):
+        return
+    if session.get(DecisionRow, decision.id) is None:
+        raise LedgerError(f"cycle {decision.cycle_id} already has a decision on {decision.instrument}")
+
+
+def record_sizing(session: Session, decision_id: str, sizing: Sizing | None, denial: Denial | None) -> None:
+    row = SizingRow(
+        decision_id=decision_id,
+        arithmetic=None if sizing is None else sizing.model_dump(mode="json"),
+        denial_code=None if denial is None else denial.code,
+        denial_reason=None if denial is None else denial.reason,
+    )
+    insert_once(session, row)
+
+
+def decision(session: Session, decision_id: str) -> Decision:
+    row = session.get(DecisionRow, decision_id)
+    if row is None:
+        raise LedgerError(f"the ledger has no decision {decision_id}")
+    return records_of(Decision, [row])[0]
+
+
+def decisions(session: Session, limit: int) -> list[Decision]:
+    return records_of(Decision, newest(session, DecisionRow, DecisionRow.decided_at, limit))

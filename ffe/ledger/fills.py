@@ -1,0 +1,108 @@
+"""Books what a venue says of an order: its fills once each, the position they make, and the state they imply, all at once."""
+
+from datetime import datetime
+from decimal import Decimal, localcontext
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from ffe.errors import LedgerError
+from ffe.ledger.order_tables import FillRow, OrderRow, PositionRow
+from ffe.ledger.orders import append, move
+from ffe.ledger.position import Holding, after_fill
+from ffe.ledger.rows import exact_sum, insert_once, locked, record_of
+from ffe.money import ZERO
+from ffe.orders.models import Fill, Order, OrderState, Side
+from ffe.venues.models import VenueOrder
+
+_LIVE = frozenset({OrderState.ACCEPTED, OrderState.PARTIAL})
+
+
+def book(session: Session, order_id: str, venue_order: VenueOrder, at: datetime) -> Order:
+    """Idempotent: a fill already booked under its venue id is not booked again, and an old report moves nothing back.
+
+    Raises:
+        LedgerError: the report is of another order.
+        IllegalTransitionError: the order was never sent.
+    """
+    row = locked(session, OrderRow, order_id)
+    if venue_order.client_order_id != row.client_order_id:
+        raise LedgerError(
+            f"order {order_id} is {row.client_order_id}; the venue reported {venue_order.client_order_id}"
+        )
+    if venue_order.venue_order_id is not None:
+        row.venue_order_id = venue_order.venue_order_id
+    if venue_order.protection_ids:
+        row.protection_ids = list(venue_order.protection_ids)
+    news = [fill for fill in venue_order.fills if _book_fill(session, row, fill, at)]
+    _sum_up(session, row)
+    old, new = OrderState(row.state), _implied(venue_order.state, row)
+    detail = {"venue_state": venue_order.state, "fills": [fill.venue_fill_id for fill in news]}
+    if new is not old and not old.final and not _backwards(old, new):
+        move(session, row, new, at, reason=venue_order.reason, detail=detail)
+    elif news:
+        row.updated_at = at
+        append(session, order_id, at, old, old, reason=venue_order.reason, detail=detail)
+    return record_of(Order, row)
+
+
+def _implied(said: OrderState, row: OrderRow) -> OrderState:
+    """The state that the venue's word and the fills on record imply together.
+
+    A fill list can lag behind the order: FILLED without a fill is not believed yet, so that the fill is not lost.
+    """
+    filled = row.filled_units > 0
+    if said in _LIVE or (said is OrderState.FILLED and not filled):
+        return OrderState.PARTIAL if filled else OrderState.ACCEPTED
+    if said is OrderState.REJECTED and filled:
+        return OrderState.CANCELLED
+    return said
+
+
+def _backwards(old: OrderState, new: OrderState) -> bool:
+    return old is OrderState.PARTIAL and new is OrderState.ACCEPTED
+
+
+def _book_fill(session: Session, order: OrderRow, fill: Fill, at: datetime) -> bool:
+    place: dict[str, Any] = {"venue": order.venue, "account": order.account, "instrument": order.instrument}
+    row = FillRow(order_id=order.id, **place, side=order.side, **fill.model_dump(), booked_at=at)
+    if insert_once(session, row):
+        _move_position(session, order, fill, at)
+        return True
+    query = select(FillRow).where(
+        FillRow.venue == order.venue, FillRow.account == order.account, FillRow.venue_fill_id == fill.venue_fill_id
+    )
+    owner = session.exec(query).one().order_id
+    if owner != order.id:
+        raise LedgerError(f"fill {fill.venue_fill_id} belongs to order {owner}, not to {order.id}")
+    return False
+
+
+def _move_position(session: Session, order: OrderRow, fill: Fill, at: datetime) -> None:
+    key = (order.venue, order.account, order.instrument)
+    place: dict[str, Any] = dict(zip(("venue", "account", "instrument"), key, strict=True))
+    insert_once(session, PositionRow(**place, units=ZERO, average_price=None, realised=ZERO, updated_at=at))
+    row = locked(session, PositionRow, *key)
+    now = after_fill(Holding(row.units, row.average_price, row.realised), Side(order.side), fill.units, fill.price)
+    row.units, row.average_price, row.realised, row.updated_at = now.units, now.average_price, now.realised, at
+    session.flush()
+
+
+def _sum_up(session: Session, row: OrderRow) -> None:
+    fills = session.exec(select(FillRow).where(FillRow.order_id == row.id)).all()
+    row.filled_units = exact_sum(fill.units for fill in fills)
+    row.fees = exact_sum(fill.fee for fill in fills)
+    row.average_price = _average([(fill.units, fill.price) for fill in fills])
+
+
+def _average(parts: list[tuple[Decimal, Decimal]]) -> Decimal | None:
+    if not parts:
+        return None
+    with localcontext(prec=60):
+        total = sum((units * price for units, price in parts), ZERO)
+    return total / exact_sum(units for units, _ in parts)
+
+
+def fills_of(session: Session, order_id: str) -> list[Fill]:
+    query = select(FillRow).where(FillRow.order_id == order_id).order_by(col(FillRow.time), col(FillRow.id))
+    return [record_of(Fill, row) for row in session.exec(query).all()]

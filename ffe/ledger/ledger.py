@@ -1,0 +1,292 @@
+"""The one door to the truth: every method is one transaction; what it returns is frozen.
+
+The work is in the module of each noun (`orders`, `fills`, `reservations`, ...), as functions of a session; this facade only
+opens that session, for writing or for reading. Safe to share between threads; a process opens its own.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Self
+
+from ffe.decision.models import Decision, ModelCall
+from ffe.ledger import cycles, decisions, evidence, explain, fills, incidents, orders, positions, reservations
+from ffe.ledger.database import Database
+from ffe.ledger.migrate import upgrade_database
+from ffe.ledger.models import Cycle, Incident, OrderEvent, Position, Reservation
+from ffe.ledger.order_tables import OrderRow
+from ffe.ledger.rows import locked
+from ffe.market.models import Timeframe
+from ffe.market.quality import QualityReport
+from ffe.orders.models import Fill, Intent, Leg, Order, OrderState
+from ffe.risk.models import Denial, Sizing
+from ffe.sources.models import BarBatch
+from ffe.venues.models import InstrumentSpec, VenueOrder
+
+
+class Ledger:
+    """Open one with `Ledger.open`. Every method raises LedgerError when the database refuses."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Creates the file's folder and brings the schema up to date."""
+        database = Database(url)
+        upgrade_database(database)
+        return cls(database)
+
+    def close(self) -> None:
+        self.database.close()
+
+    # cycles and what decisions are made from
+
+    def start_cycle(self, cycle_id: str, mode: str, timeframe: str, started_at: datetime) -> None:
+        with self.database.write() as session:
+            cycles.start_cycle(session, cycle_id, mode, timeframe, started_at)
+
+    def finish_cycle(self, cycle_id: str, finished_at: datetime, summary: dict[str, Any]) -> None:
+        with self.database.write() as session:
+            cycles.finish_cycle(session, cycle_id, finished_at, summary)
+
+    def cycle(self, cycle_id: str) -> Cycle:
+        """Raises LedgerError when there is no such cycle."""
+        with self.database.read() as session:
+            return cycles.cycle(session, cycle_id)
+
+    def cycles(self, limit: int = 50) -> list[Cycle]:
+        with self.database.read() as session:
+            return cycles.cycles(session, limit)
+
+    def record_batch(self, batch: BarBatch) -> None:
+        with self.database.write() as session:
+            evidence.record_batch(session, batch)
+
+    def record_quality(self, report: QualityReport) -> None:
+        with self.database.write() as session:
+            evidence.record_quality(session, report)
+
+    def record_spec(self, spec: InstrumentSpec) -> None:
+        with self.database.write() as session:
+            evidence.record_spec(session, spec)
+
+    # decisions
+
+    def record_model_calls(
+        self, cycle_id: str, instrument: str, bar_close: datetime, calls: Sequence[ModelCall]
+    ) -> None:
+        with self.database.write() as session:
+            decisions.record_model_calls(session, cycle_id, instrument, bar_close, calls)
+
+    def model_calls(self, cycle_id: str, instrument: str) -> list[ModelCall]:
+        with self.database.read() as session:
+            return decisions.model_calls(session, cycle_id, instrument)
+
+    def model_decision(
+        self,
+        instrument: str,
+        timeframe: Timeframe,
+        bar_close: datetime,
+        *,
+        prompt_version: str,
+        model_digest: str,
+        prompt_sha256: str | None = None,
+    ) -> ModelCall | None:
+        """The newest error-free call on exactly this bar, question and model, or None."""
+        with self.database.read() as session:
+            return decisions.model_decision(
+                session,
+                instrument,
+                timeframe,
+                bar_close,
+                prompt_version=prompt_version,
+                model_digest=model_digest,
+                prompt_sha256=prompt_sha256,
+            )
+
+    def record_decision(self, decision: Decision) -> None:
+        with self.database.write() as session:
+            decisions.record_decision(session, decision)
+
+    def record_sizing(self, decision_id: str, sizing: Sizing | None, denial: Denial | None = None) -> None:
+        with self.database.write() as session:
+            decisions.record_sizing(session, decision_id, sizing, denial)
+
+    def decision(self, decision_id: str) -> Decision:
+        """Raises LedgerError when there is no such decision."""
+        with self.database.read() as session:
+            return decisions.decision(session, decision_id)
+
+    def decisions(self, limit: int = 50) -> list[Decision]:
+        with self.database.read() as session:
+            return decisions.decisions(session, limit)
+
+    # orders
+
+    def plan(self, intent: Intent, at: datetime) -> tuple[Order, bool]:
+        """The order of this intent's key, PLANNED when it is new (True), or as it stands."""
+        with self.database.write() as session:
+            return orders.plan(session, intent, at)
+
+    def transition(
+        self,
+        order_id: str,
+        to: OrderState,
+        at: datetime,
+        *,
+        reason: str | None = None,
+        venue_order_id: str | None = None,
+        checkpoint: str | None = None,
+        detail: dict[str, Any] | None = None,
+    ) -> Order:
+        """One step of the state table with its event; a final one releases the reservation.
+
+        Raises:
+            IllegalTransitionError: not in the table.
+        """
+        with self.database.write() as session:
+            return orders.transition(
+                session,
+                order_id,
+                to,
+                at,
+                reason=reason,
+                venue_order_id=venue_order_id,
+                checkpoint=checkpoint,
+                detail=detail,
+            )
+
+    def book(self, order_id: str, venue_order: VenueOrder, at: datetime) -> Order:
+        """Fills, position, state and reservation of one venue report, once each."""
+        with self.database.write() as session:
+            return fills.book(session, order_id, venue_order, at)
+
+    def resending(self, order_id: str, at: datetime, reason: str) -> Order:
+        with self.database.write() as session:
+            return orders.resending(session, order_id, at, reason)
+
+    def note(self, order_id: str, at: datetime, reason: str) -> Order:
+        with self.database.write() as session:
+            return orders.note(session, order_id, at, reason)
+
+    def order(self, order_id: str) -> Order:
+        with self.database.read() as session:
+            return orders.order(session, order_id)
+
+    def order_for(
+        self, account: str, instrument: str, timeframe: Timeframe, bar_close: datetime, leg: Leg
+    ) -> Order | None:
+        with self.database.read() as session:
+            return orders.order_for(session, account, instrument, timeframe=timeframe, bar_close=bar_close, leg=leg)
+
+    def open_orders(self, venue: str | None = None, account: str | None = None) -> list[Order]:
+        """Orders that are not in a final state, oldest first."""
+        with self.database.read() as session:
+            return orders.open_orders(session, venue, account)
+
+    def orders(self, limit: int = 50) -> list[Order]:
+        with self.database.read() as session:
+            return orders.orders(session, limit)
+
+    def order_events(self, order_id: str) -> list[OrderEvent]:
+        with self.database.read() as session:
+            return orders.events(session, order_id)
+
+    def fills(self, order_id: str) -> list[Fill]:
+        with self.database.read() as session:
+            return fills.fills_of(session, order_id)
+
+    def positions(self) -> list[Position]:
+        with self.database.read() as session:
+            return positions.positions(session)
+
+    # reservations
+
+    def reserve(
+        self,
+        order_id: str,
+        currency: str,
+        amount: Decimal,
+        available: Decimal,
+        at: datetime,
+        *,
+        available_at: datetime | None = None,
+    ) -> None:
+        """Sets `amount` aside and takes the order PLANNED -> RESERVED. Once: a RESERVED order keeps what it has.
+
+        `available_at` is when `available` was read; reservations used up by fills since then count against it too.
+
+        Raises:
+            InsufficientAvailableError: it does not fit; the order stays PLANNED.
+            IllegalTransitionError: the order is beyond RESERVED.
+        """
+        with self.database.write() as session:
+            row = locked(session, OrderRow, order_id)
+            if row.state != OrderState.RESERVED:
+                reservations.take(
+                    session, row, currency=currency, amount=amount, available=available, at=at, read_at=available_at
+                )
+                orders.move(session, row, OrderState.RESERVED, at)
+
+    def reserved(self, venue: str, account: str, currency: str) -> Decimal:
+        """Sum of the open reservations."""
+        with self.database.read() as session:
+            return reservations.held(session, venue, account, currency)
+
+    def open_reservations(self) -> list[Reservation]:
+        with self.database.read() as session:
+            return reservations.open_reservations(session)
+
+    def release_stale(self, at: datetime, older_than: timedelta) -> list[Order]:
+        """Denies (`reservation_expired`) orders that were planned or reserved longer ago than this and never sent."""
+        stale = (OrderState.PLANNED.value, OrderState.RESERVED.value)
+        denied = []
+        with self.database.write() as session:
+            for order in orders.open_orders(session, None, None, stale):
+                if order.updated_at < at - older_than:
+                    denied.append(
+                        orders.transition(session, order.id, OrderState.DENIED, at, reason="reservation_expired")
+                    )
+        return denied
+
+    # incidents and the whole chain
+
+    def record_incident(
+        self,
+        *,
+        type: str,  # noqa: A002 - the field's name in the record
+        message: str,
+        traceback: str,
+        at: datetime,
+        cycle_id: str | None = None,
+        instrument: str | None = None,
+        order_id: str | None = None,
+        request: str | None = None,
+        response: str | None = None,
+        attempts: Sequence[Any] = (),
+    ) -> Incident:
+        """A new incident, or one more count of the same one within the hour."""
+        with self.database.write() as session:
+            return incidents.record_incident(
+                session,
+                type=type,
+                message=message,
+                traceback=traceback,
+                at=at,
+                cycle_id=cycle_id,
+                instrument=instrument,
+                order_id=order_id,
+                request=request,
+                response=response,
+                attempts=attempts,
+            )
+
+    def incidents(self, limit: int = 50) -> list[Incident]:
+        with self.database.read() as session:
+            return incidents.incidents(session, limit)
+
+    def explain(self, text: str) -> dict[str, Any] | None:
+        """The chain behind a cycle, decision, order or client order id, or a unique prefix of 6 or more characters."""
+        with self.database.read() as session:
+            return explain.explain(session, text)

@@ -1,0 +1,17 @@
+"""Alembic's entry: runs on the connection that `ffe.ledger.migrate` hands over, inside its transaction."""
+
+from alembic import context
+
+from ffe.ledger import order_tables
+from ffe.ledger.migrate import VERSION_TABLE, include_name
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=order_tables.METADATA,
+    version_table=VERSION_TABLE,
+    include_name=include_name,
+    transactional_ddl=True,
+    user_module_prefix="types.",
+)
+with context.begin_transaction():
+    context.run_migrations()

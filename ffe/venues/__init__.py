@@ -1,0 +1,1 @@
+"""Brokers behind one protocol, and what each venue can and can't do."""

@@ -1,0 +1,90 @@
+"""From any id back to the bars."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from builders import AT, BAR, bare_decision, decision, fill, intent, record_chain, venue_order
+
+from ffe.decision.models import Author
+from ffe.errors import LedgerError
+from ffe.ledger.ledger import Ledger
+from ffe.orders.models import Order, OrderState
+from ffe.risk.models import Denial
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Order:
+    record_chain(ledger)
+    order, _ = ledger.plan(intent(), AT)
+    ledger.reserve(order.id, "USD", order.reserve_amount, order.reserve_amount, AT)
+    ledger.transition(order.id, OrderState.SUBMITTING, AT, checkpoint="6410")
+    return ledger.book(order.id, venue_order(order, OrderState.FILLED, fill()), AT)
+
+
+def test_an_order_traces_back_to_bars_quality_prompt_and_raw_answer(ledger: Ledger, filled: Order) -> None:
+    found = ledger.explain(filled.id)
+    assert found is not None
+    assert json.loads(json.dumps(found)) == found
+    assert (found["kind"], found["missing"]) == ("order", [])
+    assert found["batch"]["sha256"] == "b" * 64
+    assert (found["batch"]["path"], found["batch"]["bar_close"]) == ("bars/EURUSD/5m/b.parquet", "2018-04-04T15:30:00Z")
+    assert found["quality"]["findings"][0]["check"] == "gaps"
+    assert (found["model_call"]["prompt_sha256"], found["model_call"]["raw_text"]) == ("5" * 64, '{"action":"BUY"}')
+    assert found["sizing"]["arithmetic"]["clamps"][0]["name"] == "max_position"
+    (order,) = found["orders"]
+    assert [event["to_state"] for event in order["events"]] == ["PLANNED", "RESERVED", "SUBMITTING", "FILLED"]
+    assert order["fills"][0]["price"] == "1.2272"
+    assert order["reservation"]["used"] is True
+    assert order["position"]["units"] == "4000"
+
+
+def test_every_id_of_the_chain_and_a_prefix_of_one_lead_to_it(ledger: Ledger, filled: Order) -> None:
+    asked = (filled.id, filled.client_order_id, filled.id[:6], filled.client_order_id[:9])
+    assert {found["id"] for found in map(ledger.explain, asked) if found is not None} == {filled.id}
+    by_decision, by_cycle = ledger.explain("dddddd"), ledger.explain("c" * 32)
+    assert by_decision is not None
+    assert by_cycle is not None
+    assert (by_decision["kind"], by_cycle["kind"]) == ("decision", "cycle")
+    assert by_decision["orders"][0]["id"] == by_cycle["decisions"][0]["orders"][0]["id"] == filled.id
+
+
+@pytest.mark.parametrize("text", ["ddddd", "nothing-has-this", "______", "%%%%%%"])
+def test_what_nothing_has_is_none(ledger: Ledger, filled: Order, text: str) -> None:
+    assert ledger.explain(text) is None
+
+
+def test_a_prefix_of_two_ids_is_refused_and_an_exact_id_wins(ledger: Ledger) -> None:
+    for cycle_id in ("abcdef1", "abcdef12", "abcdef2"):
+        ledger.start_cycle(cycle_id, "sim", "5m", AT)
+    with pytest.raises(LedgerError, match="fits several ids: abcdef1, abcdef12, abcdef2"):
+        ledger.explain("abcdef")
+    found = ledger.explain("abcdef1")
+    assert found is not None
+    assert found["id"] == "abcdef1"
+
+
+def test_a_broken_chain_says_what_is_missing(ledger: Ledger) -> None:
+    bare_decision(ledger)
+    order, _ = ledger.plan(intent(), AT)
+    found = ledger.explain(order.id)
+    assert found is not None
+    assert found["missing"] == ["batch", "quality", "model_call", "sizing"]
+
+
+def test_a_gates_hold_needs_no_model_call(ledger: Ledger) -> None:
+    ledger.start_cycle("c" * 32, "sim", "5m", AT)
+    ledger.record_decision(decision(decided_by=Author.DATA_GATE, bar_close=BAR - timedelta(minutes=52)))
+    found = ledger.explain("d" * 32)
+    assert found is not None
+    assert (found["missing"], found["orders"], found["model_call"]) == ([], [], None)
+
+
+def test_a_denied_decision_shows_why_and_a_cycle_its_incidents(ledger: Ledger) -> None:
+    bare_decision(ledger)
+    ledger.record_sizing("d" * 32, None, Denial(code="below_minimum", reason="size 0.2 is below min_size 1"))
+    ledger.record_incident(type="X", message="m", traceback="t", at=AT, cycle_id="c" * 32)
+    found = ledger.explain("c" * 32)
+    assert found is not None
+    assert found["decisions"][0]["sizing"]["denial_code"] == "below_minimum"
+    assert found["incidents"][0]["type"] == "X"
