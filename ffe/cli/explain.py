@@ -1,0 +1,45 @@
+"""`ffe explain ID`: one id to the whole chain."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+from rich.tree import Tree
+
+from ffe.cli.options import JsonOption, settings_from
+from ffe.cli.tables import console
+from ffe.errors import ConfigurationError
+from ffe.ledger.ledger import Ledger
+
+LONG = 600
+
+
+def explain(
+    id: Annotated[str, typer.Argument(help="A cycle, decision, order or client order id, or the start of one.")],  # noqa: A002
+    as_json: JsonOption = False,
+) -> None:
+    """From bar file hash to fills: what was known, who decided, how it was sized, what the venue did."""
+    settings = settings_from()
+    ledger = Ledger.open(settings.resolved_ledger_url)
+    try:
+        chain = ledger.explain(id)
+    finally:
+        ledger.close()
+    if chain is None:
+        raise ConfigurationError(f"no cycle, decision or order in the ledger has the id {id!r}")
+    if as_json:
+        print(json.dumps(chain, default=str))
+    else:
+        console().print(_tree(id, chain))
+
+
+def _tree(label: str, value: Any) -> Tree:
+    tree = Tree(Text(label, style="bold"))
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in items:
+        if isinstance(item, dict | list) and item:
+            tree.add(_tree(str(key), item))
+        else:
+            tree.add(Text(f"{key}: {str(item)[:LONG]}"))
+    return tree

@@ -1,0 +1,55 @@
+"""The `ffe` command: its sub-commands, and what each kind of failure exits with.
+
+0 done, HOLD is done. 2 bad usage or configuration. 3 done, but an instrument or check failed. 4 refused. 1 a bug.
+"""
+
+import os
+import signal
+import sys
+
+import typer
+
+from ffe.cli import analyze, explain, listing, run, simulator, up
+from ffe.errors import FfeError
+from ffe.observe.masking import masked
+
+app = typer.Typer(
+    name="ffe",
+    help="Finance Feedback Engine: bars, checks, a quantized LLM, and orders you can trace.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("analyze")(analyze.analyze)
+app.command("up")(up.up)
+app.command("balance")(listing.balance)
+app.command("positions")(listing.positions)
+app.command("orders")(listing.orders)
+app.command("decisions")(listing.decisions)
+app.command("incidents")(listing.incidents)
+app.command("explain")(explain.explain)
+app.add_typer(simulator.app, name="simulator")
+
+
+def main() -> None:
+    # Ended politely is ended like Ctrl-C: children are closed on the way out.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except FfeError as error:
+        print(f"ffe: {masked(str(error))}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (`head`) has gone; nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

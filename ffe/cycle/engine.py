@@ -1,0 +1,114 @@
+"""Everything a cycle works with, opened once per process from the settings: clock, ledger, bars, sources and brokers."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Self
+
+from ffe.clock import Clock, OffsetClock, SystemClock
+from ffe.ledger.ledger import Ledger
+from ffe.llm.factory import open_model
+from ffe.llm.protocol import LanguageModel
+from ffe.market.models import Instrument
+from ffe.settings import Mode, Settings
+from ffe.sources.coinbase import CoinbaseSource
+from ffe.sources.oanda import OandaSource
+from ffe.sources.protocol import BarSource
+from ffe.sources.store import BarStore
+from ffe.venues.factory import coinbase_client, oanda_client, open_broker
+from ffe.venues.protocol import Broker
+
+
+@dataclass
+class Engine:
+    """Parts are opened on first use, so that a forex-only cycle needs no Coinbase key. Safe to share between threads."""
+
+    settings: Settings
+    clock: Clock
+    ledger: Ledger
+    store: BarStore
+    _sources: dict[str, BarSource] = field(default_factory=dict)
+    _brokers: dict[str, Broker] = field(default_factory=dict)
+    _model: LanguageModel | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Creates the data folder and the ledger where they are missing.
+
+        Raises:
+            MissingCredentialsError: sim mode without the simulator's addresses.
+        """
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        return cls(
+            settings=settings,
+            clock=open_clock(settings),
+            ledger=Ledger.open(settings.resolved_ledger_url),
+            store=BarStore(settings.data_dir / "bars"),
+        )
+
+    def source(self, instrument: Instrument) -> BarSource:
+        with self._lock:
+            if instrument.venue not in self._sources:
+                self._sources[instrument.venue] = self._open_source(instrument.venue)
+            return self._sources[instrument.venue]
+
+    def broker(self, venue: str) -> Broker:
+        """Raises RefusedError and its children when the mode may not trade there."""
+        with self._lock:
+            if venue not in self._brokers:
+                self._brokers[venue] = open_broker(venue, self.settings, self.clock)
+            return self._brokers[venue]
+
+    @property
+    def model(self) -> LanguageModel:
+        with self._lock:
+            if self._model is None:
+                self._model = open_model(self.settings)
+            return self._model
+
+    def close(self) -> None:
+        if self._model is not None:
+            self._model.close()
+        connected: list[BarSource | Broker] = [*self._sources.values(), *self._brokers.values()]
+        for each in connected:
+            each.close()
+        self.ledger.close()
+
+    def _open_source(self, venue: str) -> BarSource:
+        if venue == "coinbase":
+            return CoinbaseSource(coinbase_client(self.settings), self.clock)
+        return OandaSource(oanda_client(self.settings), self.clock)
+
+
+def open_clock(settings: Settings) -> Clock:
+    """The simulator's clock in `sim`, the asked-for one with `FFE_CLOCK`, else the machine's."""
+    if settings.clock is not None:
+        return OffsetClock(settings.clock)
+    if settings.mode is Mode.SIM:
+        return OffsetClock(_venue_time(settings))
+    return SystemClock()
+
+
+def _venue_time(settings: Settings) -> datetime:
+    """Server time of the simulator, as its Coinbase side tells it."""
+    client = coinbase_client(settings)
+    try:
+        reply = client.read("get_unix_time")
+    finally:
+        client.close()
+    seconds = Decimal(str(reply["epoch_millis"])) / 1000
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=float(seconds))
+
+
+def check_ready(settings: Settings) -> None:
+    """Opens a broker for every venue that the instruments need, without any network.
+
+    Raises:
+        RefusedError: credentials missing, live not armed, a mode that may not trade there.
+    """
+    for venue in sorted({instrument.venue for instrument in settings.instruments}):
+        open_broker(venue, settings, SystemClock())

@@ -1,0 +1,1 @@
+"""One Prefect flow a file, runnable as `python -m flows.NAME`."""

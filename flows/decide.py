@@ -1,0 +1,44 @@
+"""decide: one model answer for every instrument of a cycle, made for the GPU work pool.
+
+It asks and records; it never sizes and never orders. Whoever called reads the answers from the ledger, so that the two
+may run on different machines. A run that starts after `valid_until` does nothing: its cycle has given up on it and holds.
+"""
+
+from datetime import datetime
+
+from prefect import flow
+
+from ffe.clock import SystemClock
+from ffe.decision.ask import Verdict
+from ffe.decision.models import Context
+from ffe.errors import ModelUnavailableError
+from tasks import runtime
+from tasks.asking import ask_model
+from tasks.incidents import flow_failed
+
+
+@flow(
+    name="decide",
+    flow_run_name="decide-{cycle_id}",
+    on_failure=[flow_failed],
+    on_crashed=[flow_failed],
+    persist_result=False,
+)
+async def decide(cycle_id: str, contexts: list[Context], valid_until: datetime) -> dict[str, Verdict]:
+    """Verdicts by instrument.
+
+    Args:
+        cycle_id: the trading cycle that asks.
+        contexts: what the model is told, one an instrument.
+        valid_until: wall-clock time after which nobody waits for the answer any more.
+
+    Raises:
+        ModelUnavailableError: started too late.
+    """
+    late = (SystemClock().now() - valid_until).total_seconds()
+    if late > 0:
+        raise ModelUnavailableError(
+            f"started {late:.0f} s after the cycle stopped waiting at {valid_until.isoformat()}"
+        )
+    runtime.engine()
+    return {context.instrument.symbol: ask_model(cycle_id, context) for context in contexts}

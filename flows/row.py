@@ -1,0 +1,129 @@
+"""One instrument on its way through a cycle, and the report made of all of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from prefect.futures import PrefectFuture
+
+from ffe.cycle import report, steps
+from ffe.decision.ask import Verdict
+from ffe.decision.models import Action, Author, Context, Decision
+from ffe.market.models import Instrument
+from ffe.orders.models import Order
+from ffe.sources.models import BarBatch
+from flows.verdicts import Verdicts
+from tasks import runtime
+from tasks.incidents import incident_key
+from tasks.stages import Stages
+
+R = TypeVar("R")
+
+# Who says HOLD when a step fails: the gate that could not do its work.
+AUTHORS = {
+    "recover-orders": Author.RISK_GATE,
+    "fetch-bars": Author.DATA_GATE,
+    "check-bars": Author.DATA_GATE,
+    "plan-order": Author.RISK_GATE,
+}
+
+
+@dataclass
+class Row:
+    """Everything known of one instrument in this cycle so far."""
+
+    cycle: steps.Cycle
+    instrument: Instrument
+    batch: BarBatch | None = None
+    checked: steps.Checked | None = None
+    decision: Decision | None = None
+    planned: steps.Planned | None = None
+    earlier: Order | None = None
+    order: Order | None = None
+    error: report.ErrorSummary | None = None
+
+    @property
+    def undecided(self) -> bool:
+        return self.decision is None and self.error is None and self.earlier is None
+
+    @property
+    def context(self) -> Context | None:
+        return None if self.checked is None else self.checked.context
+
+    @property
+    def tradeable(self) -> tuple[Decision, Context, BarBatch] | None:
+        """What an order is planned from; None for a HOLD, an error, or an order that is there already."""
+        if self.decision is None or self.context is None or self.batch is None:
+            return None
+        if self.error is not None or self.decision.action is Action.HOLD:
+            return None
+        return self.decision, self.context, self.batch
+
+    def rank(self) -> tuple[int, str]:
+        """Most confident first: when several want one balance, they get it in this order."""
+        return (-(0 if self.decision is None else self.decision.confidence), self.instrument.symbol)
+
+    def settle(self, future: "PrefectFuture[R]", step: str) -> R | None:
+        """The task's result; a failed one becomes this row's error, and its HOLD where nothing was decided yet."""
+        try:
+            return future.result()
+        except Exception as error:  # noqa: BLE001 - one instrument's failure never stops the others
+            self.fail(error, incident_key(future.task_run_id), step)
+            return None
+
+    def fail(self, error: BaseException, incident: str, step: str) -> None:
+        self.error = report.ErrorSummary(type=type(error).__name__, message=str(error), incident=incident)
+        if step in AUTHORS:
+            engine = runtime.engine()
+            reasoning = f"{step} failed: {type(error).__name__}: {error}"
+            code = f"{step.replace('-', '_')}_failed"
+            self.decision = self.cycle.hold(engine, self.instrument, AUTHORS[step], code, reasoning)
+
+    def find_earlier_order(self) -> None:
+        """A rerun of a bar that was ordered already takes up that order and asks nobody again."""
+        if self.undecided and self.batch is not None:
+            self.earlier = steps.placed_order(
+                runtime.engine(), self.instrument, self.cycle.timeframe, self.batch.bar_close
+            )
+
+    def decide(self, verdicts: Verdicts) -> None:
+        if self.context is None:
+            return
+        nobody = Verdict(calls=(), answer=None, error=verdicts.error)
+        verdict = verdicts.answers.get(self.instrument.symbol, nobody)
+        self.decision = steps.decide(runtime.engine(), self.cycle, self.context, verdict)
+        if verdicts.incident is not None and self.instrument.symbol not in verdicts.answers:
+            self.error = report.ErrorSummary(
+                type=verdicts.error_type, message=str(verdicts.error), incident=verdicts.incident
+            )
+
+    def report(self) -> report.InstrumentReport:
+        decision = self.decision if self.planned is None else self.planned.decision
+        if self.earlier is not None:
+            decision = runtime.engine().ledger.decision(self.earlier.decision_id)
+        freshness = None if self.checked is None else self.checked.freshness
+        sizing = None if self.planned is None or self.planned.plan is None else self.planned.plan.sizing
+        values: dict[str, Any] = {
+            "bar_close": None if self.batch is None else self.batch.bar_close,
+            "age_seconds": None if freshness is None else round(freshness.age_seconds, 1),
+            "limit_seconds": None if freshness is None else freshness.limit_seconds,
+            "quality": report.quality_summary(None if self.checked is None else self.checked.report, freshness),
+            "decision": None if decision is None else report.decision_summary(decision),
+            "sizing": None if sizing is None else report.sizing_summary(sizing),
+            "order": None if self.order is None else report.order_summary(self.order, placed_now=self.earlier is None),
+            "error": self.error,
+        }
+        return report.blank_row(self.instrument).model_copy(update=values)
+
+
+def cycle_report(cycle: steps.Cycle, rows: list[Row], started_at: datetime, stages: Stages) -> report.CycleReport:
+    engine = runtime.engine()
+    return report.CycleReport(
+        cycle_id=cycle.id,
+        mode=engine.settings.mode.value,
+        timeframe=cycle.timeframe,
+        started_at=started_at,
+        finished_at=engine.clock.now(),
+        timings_ms=stages.timings,
+        instruments=tuple(row.report() for row in rows),
+    )

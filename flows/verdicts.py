@@ -1,0 +1,94 @@
+"""Getting the verdicts of a cycle: inline in this process, or from a `decide` run on the GPU work pool.
+
+The pool is asked once and waited for until a deadline. A run that has not finished by then is told to cancel, not set to
+Cancelled: the latter neither stops a starting run nor leaves a finished one alone. What it might still say is ignored.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from prefect import get_client
+from prefect.client.schemas.objects import State, StateType
+from prefect.deployments import arun_deployment
+
+from ffe.clock import SystemClock
+from ffe.cycle import steps
+from ffe.decision.ask import Verdict
+from ffe.decision.models import Context
+from ffe.errors import ModelUnavailableError
+from flows.decide import decide
+from tasks import runtime
+from tasks.incidents import incident_key, record
+from tasks.stages import Stages
+
+DEPLOYMENT = "decide/gpu"
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """`answers` by instrument. Where one is missing, `error` says why nobody decided and `incident` where to read on."""
+
+    answers: Mapping[str, Verdict] = field(default_factory=dict)
+    error: str | None = None
+    error_type: str = "ModelUnavailableError"
+    incident: str | None = None
+
+
+async def verdicts_for(cycle: steps.Cycle, contexts: list[Context], stages: Stages) -> Verdicts:
+    """Never raises: without a model every instrument still gets its HOLD, by `fallback`."""
+    if not contexts:
+        return Verdicts()
+    settings = runtime.engine().settings
+    valid_until = SystemClock().now() + timedelta(seconds=settings.decide_deadline_seconds)
+    try:
+        if settings.decide == "pool":
+            answers = await _on_pool(cycle, contexts, valid_until.isoformat(), settings.decide_deadline_seconds)
+        else:
+            answers = await decide(cycle.id, contexts, valid_until)
+    except Exception as error:  # noqa: BLE001 - an outage of the model is a HOLD by fallback, with an incident
+        key = record(f"{cycle.id}-decide", "decide", error, cycle_id=cycle.id)
+        return Verdicts(error=f"{type(error).__name__}: {error}", error_type=type(error).__name__, incident=key)
+    stages.add("model", sum(call.latency_ms for verdict in answers.values() for call in verdict.calls))
+    return _with_incidents(cycle, answers)
+
+
+def _with_incidents(cycle: steps.Cycle, answers: Mapping[str, Verdict]) -> Verdicts:
+    """An answer that could not be used is an outage too, and leaves its incident."""
+    for symbol, verdict in answers.items():
+        if verdict.answer is None:
+            error = ModelUnavailableError(f"{symbol}: {verdict.error}")
+            record(f"{cycle.id}-{symbol.lower()}", "ask-model", error, cycle_id=cycle.id, instrument=symbol)
+    return Verdicts(answers=answers)
+
+
+async def _on_pool(
+    cycle: steps.Cycle, contexts: list[Context], valid_until: str, deadline: float
+) -> dict[str, Verdict]:
+    run = await arun_deployment(
+        DEPLOYMENT,
+        parameters={
+            "cycle_id": cycle.id,
+            "contexts": [context.model_dump(mode="json") for context in contexts],
+            "valid_until": valid_until,
+        },
+        idempotency_key=cycle.id,
+        timeout=deadline,
+        poll_interval=POLL_SECONDS,
+    )
+    state = run.state
+    if state is None or not state.is_final():
+        await _give_up(run.id)
+        raise ModelUnavailableError(f"decide run {run.name} was {state and state.name} after {deadline:.0f} s")
+    if not state.is_completed():
+        raise ModelUnavailableError(
+            f"decide run {run.name} ended {state.name}: {state.message}; {incident_key(run.id)}"
+        )
+    engine = runtime.engine()
+    return {context.instrument.symbol: steps.recorded_verdict(engine, cycle.id, context) for context in contexts}
+
+
+async def _give_up(run_id: object) -> None:
+    async with get_client() as client:
+        await client.set_flow_run_state(run_id, State(type=StateType.CANCELLING))  # type: ignore[arg-type]

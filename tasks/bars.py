@@ -1,0 +1,49 @@
+"""Fetching and checking bars."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from expectations.validate import validate_bars
+from ffe.cycle import steps
+from ffe.decision.models import Decision
+from ffe.errors import TransientSourceError
+from ffe.market.models import Instrument, Timeframe
+from ffe.sources.models import BarBatch
+from tasks import runtime
+from tasks.incidents import task_failed
+from tasks.retrying import worth_retrying
+
+
+@task(
+    name="fetch-bars",
+    task_run_name="fetch-bars {instrument.symbol} {timeframe}",
+    retries=2,
+    retry_delay_seconds=[1, 3],
+    retry_jitter_factor=0.3,
+    retry_condition_fn=worth_retrying(TransientSourceError),
+    timeout_seconds=90,
+    cache_policy=NO_CACHE,
+    on_failure=[task_failed],
+)
+def fetch_bars(instrument: Instrument, timeframe: Timeframe) -> BarBatch:
+    """The newest complete bars of one instrument, stored as a batch. Reads only, so it may be retried."""
+    runtime.tell(instrument.symbol, "fetching bars")
+    return steps.fetch_batch(runtime.engine(), instrument, timeframe)
+
+
+@task(
+    name="check-bars",
+    task_run_name="check-bars {batch.instrument.symbol}",
+    timeout_seconds=60,
+    cache_policy=NO_CACHE,
+    on_failure=[task_failed],
+)
+def check_bars(cycle: steps.Cycle, batch: BarBatch) -> steps.Checked:
+    """Freshness, then the Great Expectations suite; either a HOLD by `data-gate` or the context for the model."""
+    runtime.tell(batch.instrument.symbol, "checking bars")
+    return steps.check_batch(runtime.engine(), cycle, batch, validate_bars)
+
+
+def closed_market(cycle: steps.Cycle, instrument: Instrument) -> Decision | None:
+    """HOLD by `market-hours` while the market is closed. Plain: it asks nobody."""
+    return steps.closed_market(runtime.engine(), cycle, instrument)
