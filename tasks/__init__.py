@@ -1,1 +1,5 @@
-"""Thin Prefect tasks: retries, timeouts, names, logging and artifacts around one call into the engine."""
+"""Thin Prefect tasks: retries, names, logging and artifacts around one call into the engine.
+
+No `timeout_seconds`: in a worker thread Prefect can't interrupt a call, it only renames the state afterwards. The limits that
+hold are the total deadlines of every venue call (`ffe.venues.wire`) and of the model adapters.
+"""

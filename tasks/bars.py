@@ -21,7 +21,6 @@ from tasks.retrying import worth_retrying
     retry_delay_seconds=[1, 3],
     retry_jitter_factor=0.3,
     retry_condition_fn=worth_retrying(TransientSourceError),
-    timeout_seconds=90,
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
@@ -34,7 +33,6 @@ def fetch_bars(instrument: Instrument, timeframe: Timeframe) -> BarBatch:
 @task(
     name="check-bars",
     task_run_name="check-bars {batch.instrument.symbol}",
-    timeout_seconds=60,
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )

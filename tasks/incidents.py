@@ -67,41 +67,42 @@ def record(
     inputs: Any = None,
     cycle_id: str | None = None,
     instrument: str | None = None,
-    order_id: str | None = None,
 ) -> str:
-    """Writes the incident to the ledger and, inside a run, as an artifact. Returns the artifact's key."""
+    """Writes the incident as an artifact and to the ledger, each whether or not the other can be had. Returns the artifact's key."""
     key = incident_key(run_id)
     trace = masked("".join(traceback.format_exception(error)), most=MOST)
-    exchange = _exchange(error)
-    engine = runtime.engine()
-    incident = engine.ledger.record_incident(
-        type=type(error).__name__,
-        message=masked(str(error)),
-        traceback=trace,
-        at=engine.clock.now(),
-        cycle_id=cycle_id,
-        instrument=instrument,
-        order_id=order_id,
-        request=exchange[0],
-        response=exchange[1],
-        attempts=[{"run": run_id, "task": name, "attempts": attempts}],
-    )
+    request, response = _exchange(error)
+    try:
+        engine = runtime.engine()
+        incident = engine.ledger.record_incident(
+            type=type(error).__name__,
+            message=masked(str(error)),
+            traceback=trace,
+            at=engine.clock.now(),
+            cycle_id=cycle_id,
+            instrument=instrument,
+            request=request,
+            response=response,
+            attempts=[{"run": run_id, "task": name, "attempts": attempts}],
+        )
+        noted = f"ledger incident `{incident.id}`, seen {incident.count} time(s)"
+    except Exception as failure:
+        log.exception("the incident of %s could not be written to the ledger", name)
+        noted = f"not in the ledger: {masked(f'{type(failure).__name__}: {failure}')}"
     lines = [
         f"# {type(error).__name__} in {name}",
-        f"{masked(str(error))}\n",
-        f"- incident `{incident.id}`, seen {incident.count} time(s)",
+        f"```text\n{masked(str(error))}\n```",
+        f"- {noted}",
         f"- attempts: {attempts}",
-        f"- cycle: `{cycle_id}`" if cycle_id is not None else "",
-        f"- reproduce: `ffe explain {cycle_id}` shows the chain; `ffe run` repeats the cycle"
-        if cycle_id is not None
-        else "",
-        f"\n## Traceback\n```text\n{trace}\n```",
     ]
-    if exchange[0] is not None:
-        lines.append(f"## Venue request\n```text\n{exchange[0]}\n```\n## Venue response\n```text\n{exchange[1]}\n```")
+    if cycle_id is not None:
+        lines.append(f"- cycle `{cycle_id}`: `ffe explain {cycle_id}` shows its chain, `ffe run` repeats it")
+    lines.append(f"\n## Traceback\n```text\n{trace}\n```")
+    if request is not None:
+        lines.append(f"## Venue request\n```text\n{request}\n```\n## Venue response\n```text\n{response}\n```")
     if inputs:
         lines.append(f"## Inputs\n```json\n{masked(json.dumps(inputs, default=str, indent=1), most=4000)}\n```")
-    _publish(key, "\n".join(line for line in lines if line), f"{type(error).__name__} in {name}")
+    _publish(key, "\n".join(lines), f"{type(error).__name__} in {name}")
     return key
 
 

@@ -36,7 +36,6 @@ def recover_orders(venue: str) -> list[Order]:
     retries=1,
     retry_delay_seconds=1,
     retry_condition_fn=worth_retrying(VenueReadError),
-    timeout_seconds=60,
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )

@@ -1,13 +1,14 @@
 """`ffe simulator serve`: the venue simulator by itself."""
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 
 from ffe.cli.options import BarsOption, StaleOption, settings_from
+from ffe.errors import ConfigurationError, RefusedError
 
 app = typer.Typer(help="The venue simulator: OANDA, Coinbase and Alpha Vantage on loopback.", no_args_is_help=True)
 
@@ -45,5 +46,37 @@ def _call(command: list[str], data_dir: Path) -> int:
         return child.wait()
 
 
-if __name__ == "__main__":
-    sys.exit("use: ffe simulator serve")
+VenueOption = Annotated[str | None, typer.Option("--venue", help="oanda or coinbase.")]
+InstrumentOption = Annotated[str | None, typer.Option("--instrument", help="BTCUSD, EURUSD ...")]
+
+
+@app.command("halt")
+def halt(venue: VenueOption = None, instrument: InstrumentOption = None) -> None:
+    """Halts trading at a venue or in one instrument of the simulator that `ffe up` runs."""
+    _control("/halt", venue, instrument)
+
+
+@app.command("outage")
+def outage(venue: VenueOption = None) -> None:
+    """Lets a venue of the simulator that `ffe up` runs answer 503 to everything."""
+    _control("/outage", venue, None)
+
+
+@app.command("resume")
+def resume(venue: VenueOption = None, instrument: InstrumentOption = None) -> None:
+    """Ends halts and outages; all of them when none is named."""
+    _control("/resume", venue, instrument)
+
+
+def _control(path: str, venue: str | None, instrument: str | None) -> None:
+    from ffe.cli.surroundings import running
+
+    control = running(settings_from().data_dir).get("control")
+    if not control:
+        raise RefusedError("no simulator of `ffe up` runs on this data folder")
+    body = {name: value for name, value in (("venue", venue), ("instrument", instrument)) if value is not None}
+    headers = {"Authorization": f"Bearer {control['token']}"}
+    reply = httpx.post(f"{control['base_url']}{path}", json=body, headers=headers, trust_env=False, timeout=10)
+    if reply.is_error:
+        raise ConfigurationError(f"the simulator refused {path}: {reply.text}")
+    print(reply.text)

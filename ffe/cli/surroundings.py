@@ -22,6 +22,7 @@ from ffe.settings import PREFIX, Mode, Settings
 
 READY_SECONDS = 150.0
 RUNNING = "up.json"
+API = "prefect api"
 
 
 class Surroundings:
@@ -32,6 +33,7 @@ class Surroundings:
         self._stack = contextlib.ExitStack()
         self._simulator: Child | None = None
         self.simulator_environment: dict[str, str] = {}
+        self.simulator_control: dict[str, str] = {}
         self.children: list[Child] = []
         self._api: tuple[Child | None, str] | None = None
         self._up = running(settings.data_dir)
@@ -52,7 +54,8 @@ class Surroundings:
     def await_simulator(self) -> None:
         """Puts the simulator's addresses and throw-away credentials into this process's environment."""
         if self._simulator is not None:
-            self.simulator_environment = self._simulator.ready(READY_SECONDS)["env"]
+            ready = self._simulator.ready(READY_SECONDS)
+            self.simulator_environment, self.simulator_control = ready["env"], ready["control"]
         elif self._settings.mode is Mode.SIM and not self._settings.venue_urls:
             self.simulator_environment = self._shared_simulator() or {}
         os.environ.update(self.simulator_environment)
@@ -89,7 +92,7 @@ class Surroundings:
 
     def _spawn_api(self, port: int, *flags: str) -> tuple[Child, str]:
         command = [sys.executable, "-m", "tasks.local_api", "--data-dir", str(self._settings.data_dir)]
-        child = self.spawn("prefect api", [*command, "--port", str(port), *flags])
+        child = self.spawn(API, [*command, "--port", str(port), *flags])
         return child, f"http://127.0.0.1:{port}/api"
 
     def spawn(

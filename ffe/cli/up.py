@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ffe.cli.options import ModeOption, settings_from, with_venues
-from ffe.cli.surroundings import Surroundings, announced, free_port
+from ffe.cli.surroundings import API, Surroundings, announced, free_port
 from ffe.errors import ConfigurationError, FfeError
 from ffe.processes import Child
 from ffe.settings import Mode, Settings
@@ -53,7 +53,10 @@ def _everything(around: Surroundings, settings: Settings, port: int, *, ui: bool
     _run("prefect deploy", [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], environment)
     for pool in POOLS:
         _worker(around, pool, environment)
-    with announced(settings.data_dir, {"api_url": api_url, "simulator": around.simulator_environment}):
+    with announced(
+        settings.data_dir,
+        {"api_url": api_url, "simulator": around.simulator_environment, "control": around.simulator_control},
+    ):
         _say(f"ready: {api_url.removesuffix('/api')} (Ctrl-C stops everything)")
         _say("a cycle now: prefect deployment run 'trading-cycle/crypto'  with PREFECT_API_URL=" + api_url)
         _watch(around.children)
@@ -86,11 +89,17 @@ def _run(name: str, command: list[str], environment: dict[str, str]) -> None:
 
 
 def _watch(children: list[Child]) -> None:
-    """Until Ctrl-C, or until a child ends by itself: half a system is worse than none."""
+    """Until Ctrl-C. A worker or the simulator that ends is said once, and shows as failures in the UI; without the server all ends."""
+    gone: set[int] = set()
     while True:
         for child in children:
-            if child.exit_code is not None:
-                raise FfeError(f"{child.name} ended with exit code {child.exit_code}; see its log in the data folder")
+            if child.exit_code is None or child.pid in gone:
+                continue
+            text = f"{child.name} ended with exit code {child.exit_code}; see its log in the data folder"
+            if child.name == API:
+                raise FfeError(text)
+            _say(text)
+            gone.add(child.pid)
         time.sleep(0.5)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Self
 
-from ffe.clock import Clock, OffsetClock, SystemClock
+from ffe.clock import Clock, OffsetClock, SystemClock, parse_time
+from ffe.errors import MissingCredentialsError, VenueError
 from ffe.ledger.ledger import Ledger
 from ffe.llm.factory import open_model
 from ffe.llm.protocol import LanguageModel
@@ -94,14 +94,33 @@ def open_clock(settings: Settings) -> Clock:
 
 
 def _venue_time(settings: Settings) -> datetime:
-    """Server time of the simulator, as its Coinbase side tells it."""
+    """The simulator's time: as its Coinbase side tells it, or its OANDA side when that one does not answer."""
+    try:
+        return _coinbase_time(settings)
+    except (VenueError, MissingCredentialsError):
+        if settings.oanda.base_url is None:
+            raise
+        return _oanda_time(settings)
+
+
+def _coinbase_time(settings: Settings) -> datetime:
     client = coinbase_client(settings)
     try:
         reply = client.read("get_unix_time")
     finally:
         client.close()
-    seconds = Decimal(str(reply["epoch_millis"])) / 1000
-    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=float(seconds))
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(reply["epoch_millis"]))
+
+
+def _oanda_time(settings: Settings) -> datetime:
+    from oandapyV20.endpoints.pricing import PricingInfo
+
+    client = oanda_client(settings)
+    try:
+        reply = client.read(PricingInfo(client.account_id, {"instruments": "EUR_USD"}))
+    finally:
+        client.close()
+    return parse_time(reply["time"])
 
 
 def check_ready(settings: Settings) -> None:

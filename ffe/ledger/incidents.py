@@ -58,6 +58,7 @@ def record_incident(
     else:
         row.count, row.last_at = row.count + 1, at
     session.flush()
+    session.refresh(row)
     return record_of(Incident, row)
 
 

@@ -18,7 +18,7 @@ from ffe.ledger.order_tables import OrderRow
 from ffe.ledger.rows import locked
 from ffe.market.models import Timeframe
 from ffe.market.quality import QualityReport
-from ffe.orders.models import Fill, Intent, Leg, Order, OrderState
+from ffe.orders.models import Fill, Intent, Leg, Order, OrderState, check_transition
 from ffe.risk.models import Denial, Sizing
 from ffe.sources.models import BarBatch
 from ffe.venues.models import InstrumentSpec, VenueOrder
@@ -224,6 +224,7 @@ class Ledger:
         with self.database.write() as session:
             row = locked(session, OrderRow, order_id)
             if row.state != OrderState.RESERVED:
+                check_transition(order_id, OrderState(row.state), OrderState.RESERVED)
                 reservations.take(
                     session, row, currency=currency, amount=amount, available=available, at=at, read_at=available_at
                 )

@@ -5,8 +5,8 @@ from decimal import Decimal, localcontext
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import inspect
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import class_mapper
 from sqlmodel import Session, col, select
 
 from ffe.errors import LedgerError
@@ -30,7 +30,7 @@ def insert_once(session: Session, row: LedgerRow) -> bool:
 
 def values_of(row: LedgerRow) -> dict[str, Any]:
     """Column values as they are: a row is not validated, so pydantic's own dump would complain of them."""
-    return {attribute.key: getattr(row, attribute.key) for attribute in inspect(type(row)).column_attrs}
+    return {attribute.key: getattr(row, attribute.key) for attribute in class_mapper(type(row)).column_attrs}
 
 
 def locked(session: Session, table: type[Row], *key: Any) -> Row:

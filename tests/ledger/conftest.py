@@ -8,9 +8,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from builders import new_database, started_postgresql  # noqa: E402 - the folder must be on the path first
+from builders import new_database, started_postgresql
 
-from ffe.ledger.ledger import Ledger  # noqa: E402
+from ffe.ledger.ledger import Ledger
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,16 @@ def test_a_cycle_is_opened_once_and_closed_with_its_summary(ledger: Ledger) -> N
     assert (oldest.mode, oldest.summary, oldest.finished_at) == ("sim", {"orders": 2}, AT + timedelta(seconds=9))
 
 
+def test_a_cycle_and_a_decision_are_found_by_id(ledger: Ledger) -> None:
+    made = record_chain(ledger)
+    assert ledger.decision(made.id) == made
+    assert ledger.cycle(made.cycle_id).id == made.cycle_id
+    with pytest.raises(LedgerError, match="no cycle nowhere"):
+        ledger.cycle("nowhere")
+    with pytest.raises(LedgerError, match="no decision nowhere"):
+        ledger.decision("nowhere")
+
+
 def test_closing_a_cycle_that_was_never_opened_is_an_error(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="no cycle nowhere"):
         ledger.finish_cycle("nowhere", AT, {})

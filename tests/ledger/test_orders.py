@@ -140,6 +140,12 @@ def test_filled_without_a_fill_is_not_believed_yet(ledger: Ledger) -> None:
     assert ledger.book(order.id, venue_order(order, S.FILLED, fill()), LATER).state is S.FILLED
 
 
+def test_a_report_without_an_id_keeps_the_one_that_is_known(ledger: Ledger) -> None:
+    order = submitted(ledger)
+    ledger.book(order.id, venue_order(order, S.ACCEPTED), LATER)
+    assert ledger.book(order.id, venue_order(order, S.ACCEPTED, venue_order_id=None), LATER).venue_order_id == "v1"
+
+
 def test_rejected_with_fills_is_a_cancel_that_keeps_them(ledger: Ledger) -> None:
     order = submitted(ledger)
     ledger.book(order.id, venue_order(order, S.PARTIAL, fill(1, "10")), LATER)

@@ -1,0 +1,27 @@
+"""A ledger on SQLite, and a clock that only moves when somebody sleeps."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "ledger")]
+
+from builders import AT
+from scripted import SleepingClock
+
+from ffe.ledger.ledger import Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def clock() -> SleepingClock:
+    return SleepingClock(AT)
