@@ -99,10 +99,11 @@ class Row:
 
     def report(self) -> report.InstrumentReport:
         decision = self.decision if self.planned is None else self.planned.decision
-        if self.earlier is not None:
-            decision = runtime.engine().ledger.decision(self.earlier.decision_id)
-        freshness = None if self.checked is None else self.checked.freshness
         sizing = None if self.planned is None or self.planned.plan is None else self.planned.plan.sizing
+        if self.earlier is not None:
+            ledger = runtime.engine().ledger
+            decision, sizing = ledger.decision(self.earlier.decision_id), ledger.sizing(self.earlier.decision_id)
+        freshness = None if self.checked is None else self.checked.freshness
         values: dict[str, Any] = {
             "bar_close": None if self.batch is None else self.batch.bar_close,
             "age_seconds": None if freshness is None else round(freshness.age_seconds, 1),

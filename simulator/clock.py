@@ -1,7 +1,7 @@
 """The venue's own clock: it runs from a chosen moment, may be set, advanced, sped up or frozen.
 
 It follows the monotonic clock, so a change of the machine's date never moves it, and it never goes backwards unless `set` is called.
-The JWT checks of the Coinbase side are the one thing that needs the wall clock; `wall_now` is the simulator's only reading of it.
+The JWT checks of the Coinbase side are the one thing that needs the wall clock; PyJWT reads it for itself.
 """
 
 import math
@@ -9,11 +9,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-
-
-def wall_now() -> datetime:
-    """The machine's own time, UTC: for JWT checks and for the default start of a generated market."""
-    return datetime.now(UTC)
 
 
 class SimClock:

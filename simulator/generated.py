@@ -8,7 +8,7 @@ while the market is open.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 
 import numpy as np
@@ -56,12 +56,9 @@ SPECS = {
 CROSSES = {"EURGBP": ("EURUSD", "GBPUSD")}
 
 
-def default_start(wall_now: datetime) -> datetime:
-    """The newest Tuesday, Wednesday or Thursday at or before `wall_now`, at 14:30:20 UTC, on which forex trades."""
-    moment = wall_now.replace(hour=14, minute=30, second=20, microsecond=0)
-    while moment > wall_now or moment.weekday() not in {1, 2, 3} or not forex_open(np.array([epoch(moment)]))[0]:
-        moment -= timedelta(days=1)
-    return moment
+# A fresh venue's clock starts here, whatever today is: a Thursday on which both kinds of market trade. Fixed, so that everybody's
+# first cycle is the same one; chosen, with the default seed, as a moment at which the embedded model wants something at both venues.
+DEMO_START = datetime(2026, 11, 19, 14, 30, 20, tzinfo=UTC)
 
 
 class GeneratedMarket:

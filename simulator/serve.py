@@ -28,8 +28,8 @@ from ffe.clock import parse_time, rfc3339
 from ffe.errors import ConfigurationError, CorruptFileError
 from simulator.app import Credentials, Venues, build_venues
 from simulator.book import Book, Situation
-from simulator.clock import SimClock, wall_now
-from simulator.generated import GeneratedMarket, default_start
+from simulator.clock import SimClock
+from simulator.generated import DEMO_START, GeneratedMarket
 from simulator.market import Market
 from simulator.state import LOCK_WAIT_SECONDS, FolderBusyError, State
 
@@ -96,7 +96,7 @@ def _market(options: argparse.Namespace) -> Market:
         from simulator.recorded import RecordedMarket
 
         return RecordedMarket(options.bars, options.start, options.stale_minutes)
-    return GeneratedMarket(options.seed, options.start or default_start(wall_now()), options.stale_minutes)
+    return GeneratedMarket(options.seed, options.start or DEMO_START, options.stale_minutes)
 
 
 @dataclass(frozen=True)

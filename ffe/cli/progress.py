@@ -32,7 +32,8 @@ def progress(instruments: Sequence[Instrument]) -> Iterator[Progress]:
 
 
 def _plain(instrument: str, stage: str) -> None:
-    print(f"{instrument or 'ffe'}: {stage}", file=sys.stderr, flush=True)
+    # One write: several threads tell at once.
+    sys.stderr.write(f"{instrument or 'ffe'}: {stage}\n")
 
 
 class _Board:

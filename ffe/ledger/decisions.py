@@ -86,6 +86,12 @@ def record_sizing(session: Session, decision_id: str, sizing: Sizing | None, den
     insert_once(session, row)
 
 
+def sizing(session: Session, decision_id: str) -> Sizing | None:
+    """The arithmetic of a decision's order; None for a close, a denial and a HOLD."""
+    row = session.get(SizingRow, decision_id)
+    return None if row is None or row.arithmetic is None else Sizing.model_validate(row.arithmetic)
+
+
 def decision(session: Session, decision_id: str) -> Decision:
     row = session.get(DecisionRow, decision_id)
     if row is None:

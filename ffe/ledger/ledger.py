@@ -113,6 +113,11 @@ class Ledger:
         with self.database.write() as session:
             decisions.record_sizing(session, decision_id, sizing, denial)
 
+    def sizing(self, decision_id: str) -> Sizing | None:
+        """The arithmetic of a decision's order; None for a close, a denial and a HOLD."""
+        with self.database.read() as session:
+            return decisions.sizing(session, decision_id)
+
     def decision(self, decision_id: str) -> Decision:
         """Raises LedgerError when there is no such decision."""
         with self.database.read() as session:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "ledger")]
+sys.path.insert(0, str(Path(__file__).parent.parent / "ledger"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from builders import AT
 from scripted import SleepingClock

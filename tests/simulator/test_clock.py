@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 
-from simulator.clock import SimClock, wall_now
+from simulator.clock import SimClock
 
 START = datetime(2018, 4, 4, 14, 30, 20, tzinfo=UTC)
 
@@ -108,7 +108,3 @@ def test_steps_from_several_threads_are_all_counted(ticker):
     for thread in threads:
         thread.join()
     assert clock.now() == START + timedelta(seconds=800)
-
-
-def test_the_wall_clock_reads_utc():
-    assert wall_now().utcoffset() == timedelta(0)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ffe.errors import ConfigurationError, UnknownNameError
-from simulator.generated import SPECS, GeneratedMarket, default_start
+from simulator.generated import DEMO_START, SPECS, GeneratedMarket
 from simulator.hours import forex_open
 from simulator.paths import REGIMES, regimes, trading_days
 
@@ -24,7 +24,7 @@ DAYS = st.integers(0, 30_000)
 FINGERPRINT = """
 import hashlib, sys
 from datetime import UTC, datetime, timedelta
-from simulator.generated import GeneratedMarket
+from simulator.generated import DEMO_START, SPECS, GeneratedMarket
 start = datetime(2026, 11, 18, 14, 30, 20, tzinfo=UTC)
 market = GeneratedMarket(7, start)
 for symbol in reversed(market.symbols()):
@@ -178,25 +178,11 @@ def test_a_feed_that_has_ended_has_no_later_bars():
     assert market.bars("BTCUSD", 300, START, START + timedelta(hours=3)) == []
 
 
-@given(st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)))
-def test_the_default_start_is_a_past_trading_day_at_half_past_two(now):
-    start = default_start(now)
-    assert start <= now < start + timedelta(days=8)
-    assert (start.weekday() in {1, 2, 3}, start.hour, start.minute, start.second) == (True, 14, 30, 20)
-    assert (start.month, start.day) not in {(12, 25), (1, 1)}
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [
-        ("2026-11-18T14:30:19+00:00", date(2026, 11, 17)),
-        ("2026-11-18T14:30:20+00:00", date(2026, 11, 18)),
-        ("2026-11-21T04:00:00+00:00", date(2026, 11, 19)),
-        ("2025-12-25T20:00:00+00:00", date(2025, 12, 24)),
-    ],
-)
-def test_known_default_starts(now, expected):
-    assert default_start(datetime.fromisoformat(now)).date() == expected
+def test_a_fresh_venue_starts_on_a_trading_day_just_after_a_bar_has_closed():
+    market = GeneratedMarket(7, DEMO_START)
+    assert DEMO_START.weekday() == 3
+    assert (DEMO_START.minute % 5, DEMO_START.second) == (0, 20)
+    assert all(market.quote(symbol, DEMO_START).open for symbol in market.symbols())
 
 
 def test_every_regime_comes_up():
