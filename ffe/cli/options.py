@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ffe.settings import Settings, load_settings
+from ffe.settings import Mode, Settings, load_settings
 
 Instruments = Annotated[
     list[str] | None, typer.Argument(help="BTCUSD, BTC-USD, EUR_USD ...; the settings' own if left out.")
@@ -45,6 +45,12 @@ def settings_from(
 
 
 def with_venues(settings: Settings) -> Settings:
-    """`settings` with the venue addresses and credentials that the environment holds by now."""
+    """`settings` with the venue addresses and credentials that the environment holds by now.
+
+    A simulator of our own was started at `FFE_CLOCK`; from then on the engine follows its clock, not a second one.
+    """
     now = load_settings()
-    return settings.model_copy(update={name: getattr(now, name) for name in ("oanda", "coinbase", "alpha_vantage")})
+    changes: dict[str, Any] = {name: getattr(now, name) for name in ("oanda", "coinbase", "alpha_vantage")}
+    if settings.mode is Mode.SIM and not settings.venue_urls:
+        changes["clock"] = None
+    return settings.model_copy(update=changes)

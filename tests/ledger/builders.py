@@ -50,10 +50,11 @@ def started_postgresql(folder: Path) -> Iterator[str]:
         server.cleanup()
 
 
-def new_database(server_url: str) -> str:
+def new_database(server_url: str, template: str = "template1") -> str:
+    """URL of a database of its own, as a copy of `template`."""
     name = f"ledger_{uuid.uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return server_url.replace("/postgres?", f"/{name}?")
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from builders import AT, BAR, batch, call, decision, linked_decision, record_chain, report
+from builders import AT, BAR, batch, call, decision, linked_decision, record_chain, report, sizing
 
 from ffe.decision.models import Action, Author
 from ffe.errors import LedgerError
@@ -11,6 +11,7 @@ from ffe.ledger.evidence import batch_of
 from ffe.ledger.ledger import Ledger
 from ffe.ledger.tables import BarBatchRow
 from ffe.market.models import Timeframe, parse_instrument
+from ffe.risk.models import Denial
 
 SAME_QUESTION = {"prompt_version": "v1", "model_digest": "d1"}
 
@@ -33,6 +34,16 @@ def test_a_cycle_and_a_decision_are_found_by_id(ledger: Ledger) -> None:
         ledger.cycle("nowhere")
     with pytest.raises(LedgerError, match="no decision nowhere"):
         ledger.decision("nowhere")
+
+
+def test_the_arithmetic_of_a_sizing_comes_back_exactly_and_a_denial_has_none(ledger: Ledger) -> None:
+    made = record_chain(ledger)
+    assert ledger.sizing(made.id) == sizing()
+    denied = decision(id="e" * 32, instrument="GBPUSD")
+    ledger.record_decision(denied)
+    ledger.record_sizing(denied.id, None, Denial(code="no_balance", reason="0 USD"))
+    assert ledger.sizing(denied.id) is None
+    assert ledger.sizing("nowhere") is None
 
 
 def test_closing_a_cycle_that_was_never_opened_is_an_error(ledger: Ledger) -> None:
