@@ -19,7 +19,7 @@ from ffe.decision.record import decision_from_verdict, gate_hold
 from ffe.errors import ModelUnavailableError, TransientSourceError
 from ffe.market.calendar import calendar_for, lookback_start
 from ffe.market.freshness import check_freshness
-from ffe.market.models import Instrument, Timeframe
+from ffe.market.models import AssetClass, Instrument, Timeframe
 from ffe.market.pulse import consensus, pulse
 from ffe.market.quality import Freshness, QualityReport
 from ffe.money import ZERO
@@ -198,7 +198,7 @@ def plan_order(engine: Engine, decision: Decision, context: Context, batch: BarB
     """
     broker, instrument = engine.broker(batch.instrument.venue), batch.instrument
     available_at = engine.clock.now()
-    account = broker.account_state([instrument])
+    account = broker.account_state(_held_there(engine, instrument))
     spec = broker.spec(instrument)
     engine.ledger.record_spec(spec)
     outcome = plan_trade(
@@ -259,10 +259,21 @@ def resume(engine: Engine, order: Order, instrument: Instrument) -> Order:
     if order.state not in UNSENT:
         return order
     available_at = engine.clock.now()
-    account = engine.broker(order.venue).account_state([instrument])
+    account = engine.broker(order.venue).account_state(_held_there(engine, instrument))
     # The stored row wins over this intent, so its confidence no longer matters.
     intent = Intent(**order.model_dump(include=set(Intent.model_fields)), confidence=0)
     return _service(engine, order.venue).execute(intent, account.available, available_at)
+
+
+def _held_there(engine: Engine, instrument: Instrument) -> list[Instrument]:
+    """Every instrument of the settings in the same account: equity counts what is held of each. A spot account has one quote."""
+    spot = instrument.asset_class is AssetClass.CRYPTO
+    others = [
+        other
+        for other in engine.settings.instruments
+        if other.venue == instrument.venue and other != instrument and not (spot and other.quote != instrument.quote)
+    ]
+    return [instrument, *others]
 
 
 def _service(engine: Engine, venue: str) -> OrderService:

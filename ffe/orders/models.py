@@ -101,8 +101,8 @@ def client_order_id(account: str, instrument: str, timeframe: Timeframe, bar_clo
     return str(uuid5(CLIENT_ORDER_NAMESPACE, key))
 
 
-class Intent(BaseModel):
-    """A sized, checked order before it exists anywhere. Its key (account, instrument, timeframe, bar_close, leg) is unique in the ledger."""
+class OrderTerms(BaseModel):
+    """What an intent and the order made of it agree on: whose decision, what, which way, how much and at which prices."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -121,8 +121,13 @@ class Intent(BaseModel):
     take_profit: Decimal | None
     reserve_currency: str
     reserve_amount: Decimal
-    confidence: int
     cancel_first: tuple[str, ...] = ()
+
+
+class Intent(OrderTerms):
+    """A sized, checked order before it exists anywhere. Its key (account, instrument, timeframe, bar_close, leg) is unique in the ledger."""
+
+    confidence: int
 
     @property
     def client_order_id(self) -> str:
@@ -142,29 +147,14 @@ class Fill(BaseModel):
     time: datetime
 
 
-class Order(BaseModel):
+class Order(OrderTerms):
     """What the ledger holds of an order, as of its newest event.
 
     `submitted_at` is the newest moment at which a request for it may have gone to the wire; None means never sent.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     id: str
     client_order_id: str
-    decision_id: str
-    venue: str
-    account: str
-    instrument: str
-    timeframe: Timeframe
-    bar_close: datetime
-    leg: Leg
-    side: Side
-    units: Decimal
-    reference_price: Decimal
-    price_bound: Decimal | None
-    stop_loss: Decimal | None
-    take_profit: Decimal | None
     state: OrderState
     reason: str | None
     venue_order_id: str | None
@@ -174,8 +164,5 @@ class Order(BaseModel):
     fees: Decimal
     created_at: datetime
     updated_at: datetime
-    reserve_currency: str = ""
-    reserve_amount: Decimal = Decimal(0)
-    cancel_first: tuple[str, ...] = ()
     protection_ids: tuple[str, ...] = ()
     submitted_at: datetime | None = None
