@@ -31,6 +31,9 @@ def explain(
     if as_json:
         print(json.dumps(chain, default=str))
     else:
+        if chain["kind"] != "cycle" and chain.get("cycle"):
+            # The report of the whole cycle would bury the one chain that was asked for.
+            chain["cycle"] = {name: value for name, value in chain["cycle"].items() if name != "summary"}
         console().print(_tree(id, chain))
 
 
@@ -38,8 +41,16 @@ def _tree(label: str, value: Any) -> Tree:
     tree = Tree(Text(label, style="bold"))
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, item in items:
-        if isinstance(item, dict | list) and item:
+        if _nested(item):
             tree.add(_tree(str(key), item))
         else:
-            tree.add(Text(f"{key}: {str(item)[:LONG]}"))
+            text = ", ".join(map(str, item)) if isinstance(item, list) else str(item)
+            tree.add(Text(f"{key}: {text[:LONG]}"))
     return tree
+
+
+def _nested(item: Any) -> bool:
+    """A dict, or a list that holds some: worth a branch. A list of plain values fits on its line."""
+    if isinstance(item, dict):
+        return bool(item)
+    return isinstance(item, list) and any(isinstance(part, dict | list) for part in item)

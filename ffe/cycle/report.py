@@ -102,17 +102,17 @@ def decision_summary(decision: Decision) -> dict[str, Any]:
 
 
 def sizing_summary(sizing: Sizing) -> dict[str, Any]:
-    """Numbers as plain text: `0.00000100`, never an exponent."""
+    """Numbers as plain text without trailing zeros, and never with an exponent."""
     numbers = {name: _text(getattr(sizing, name)) for name in _SIZING_FIELDS}
     clamps = [
-        {"name": clamp.name, "before": plain(clamp.before), "after": plain(clamp.after), "rule": clamp.rule}
+        {"name": clamp.name, "before": _text(clamp.before), "after": _text(clamp.after), "rule": clamp.rule}
         for clamp in sizing.clamps
     ]
     return numbers | {"method": sizing.method, "balance_source": sizing.balance_source, "clamps": clamps}
 
 
 def _text(value: Decimal | None) -> str | None:
-    return None if value is None else plain(value)
+    return None if value is None else plain(value.normalize())
 
 
 def order_summary(order: Order, *, placed_now: bool) -> OrderSummary:
