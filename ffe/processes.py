@@ -15,15 +15,24 @@ KEEPER = Path(__file__).with_name("keeper.py")
 GRACE = 15.0
 
 
+# Exit codes with which a child of ours says that it was asked for something impossible or refused.
+TOLD = (2, 4)
+
+
 class ProcessFailedError(FfeError):
-    """A child ended, or said nothing usable, before it was ready."""
+    """A child ended, or said nothing usable, before it was ready. Ends the command as the child ended."""
+
+    def __init__(self, message: str, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        if exit_code in TOLD:
+            self.exit_code = exit_code
 
 
 class Child:
     """One running child. Closing its standard input asks it to end; `close` waits, then kills."""
 
-    def __init__(self, name: str, process: "subprocess.Popen[str]") -> None:
-        self.name, self._process = name, process
+    def __init__(self, name: str, process: "subprocess.Popen[str]", said: Path | None = None) -> None:
+        self.name, self._process, self._said = name, process, said
         self._lines: queue.Queue[str | None] = queue.Queue()
         if process.stdout is not None:
             threading.Thread(target=self._read, args=(process.stdout,), daemon=True).start()
@@ -56,7 +65,7 @@ class Child:
             stderr=target,
             start_new_session=True,
         )
-        return cls(name, process)
+        return cls(name, process, None if log is None else Path(log.name))
 
     @property
     def pid(self) -> int:
@@ -77,9 +86,20 @@ class Child:
         except queue.Empty:
             raise ProcessFailedError(f"{self.name} was not ready within {timeout:.0f} s") from None
         if line is None:
-            raise ProcessFailedError(f"{self.name} ended with exit code {self._process.wait()} before it was ready")
-        document: dict[str, Any] = json.loads(line)
+            code = self._process.wait()
+            raise ProcessFailedError(f"{self.name}: {self._last_line()} (exit code {code})", code)
+        try:
+            document = json.loads(line)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise ProcessFailedError(f"{self.name} said {line.strip()[:200]!r} instead of a JSON object")
         return document
+
+    def _last_line(self) -> str:
+        """The last thing that it said on standard error, without its own name in front."""
+        lines = [] if self._said is None else self._said.read_text(errors="replace").strip().splitlines()
+        return lines[-1].removeprefix(f"{self.name}: ") if lines else "ended before it was ready"
 
     def close(self, grace: float = GRACE) -> None:
         """Ends the child and waits for it. Safe to call twice."""

@@ -52,7 +52,8 @@ def _write(name: str, run: TaskRun | FlowRun, inputs: Any, state: State[Any], cy
 def _error_of(state: State[Any]) -> BaseException:
     if isinstance(state.data, BaseException):
         return state.data
-    found = state.result(raise_on_failure=False)
+    # A hook of an async flow runs on its loop, where the plain call would hand back a coroutine.
+    found = state.result(raise_on_failure=False, _sync=True)  # type: ignore[call-overload]
     if isinstance(found, BaseException):
         return found
     return RuntimeError(state.message or f"ended {state.name} without an exception")
@@ -102,7 +103,10 @@ def record(
         lines.append(f"## Venue request\n```text\n{request}\n```\n## Venue response\n```text\n{response}\n```")
     if inputs:
         lines.append(f"## Inputs\n```json\n{masked(json.dumps(inputs, default=str, indent=1), most=4000)}\n```")
-    _publish(key, "\n".join(lines), f"{type(error).__name__} in {name}")
+    try:
+        _publish(key, "\n".join(lines), f"{type(error).__name__} in {name}")
+    except Exception:
+        log.exception("the incident of %s could not be published as an artifact", name)
     return key
 
 

@@ -13,6 +13,7 @@ from ffe.cli.tables import console, print_rows
 from ffe.cycle import report, steps
 from ffe.cycle.engine import Engine
 from ffe.decision.models import Decision
+from ffe.llm.factory import check_model_file
 from ffe.market.models import Instrument
 
 PULSE_COLUMNS = (
@@ -45,6 +46,7 @@ def analyze(
     settings = settings_from(
         instruments=[instrument], timeframe=timeframe, mode=mode, model=model, bars=bars, stale_minutes=stale_minutes
     )
+    check_model_file(settings)
     with venues(settings) as engine:
         document = _analysis(engine, settings.instruments[0])
     if as_json:

@@ -21,6 +21,7 @@ from ffe.cli.options import (
 from ffe.cli.progress import Progress, progress
 from ffe.cli.surroundings import Surroundings
 from ffe.errors import FfeError
+from ffe.llm.factory import check_model_file
 from ffe.settings import Mode, Settings
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def run(
 
 def run_cycle(settings: Settings) -> dict[str, Any]:
     """The report of one cycle, as the ledger keeps it."""
+    check_model_file(settings)
     if settings.mode is not Mode.SIM or settings.venue_urls:
         from ffe.cycle.engine import check_ready
 

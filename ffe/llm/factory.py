@@ -1,6 +1,7 @@
 """The language model that the settings ask for. Never another one: a missing model is an error, not a reason to switch."""
 
-from ffe.errors import RefusedError
+from ffe.errors import ConfigurationError, ModelUnavailableError, RefusedError
+from ffe.llm.gguf import locate, verify
 from ffe.llm.protocol import LanguageModel
 from ffe.settings import Mode, Settings
 
@@ -22,3 +23,17 @@ def open_model(settings: Settings) -> LanguageModel:
     from ffe.llm.embedded import EmbeddedModel
 
     return EmbeddedModel(settings.embedded)
+
+
+def check_model_file(settings: Settings) -> None:
+    """Refuses a missing or altered model file before anything is started for it.
+
+    Raises:
+        ConfigurationError: names the path, the expected and the found sha256.
+    """
+    if settings.model != "embedded":
+        return
+    try:
+        verify(locate(settings.embedded.model_path, settings.embedded.model_sha256))
+    except ModelUnavailableError as error:
+        raise ConfigurationError(str(error)) from error

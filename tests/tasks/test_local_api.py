@@ -1,0 +1,147 @@
+"""The local Prefect API: what keeps its client from waiting, and how it ends."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ffe.cli.surroundings import await_healthy, free_port
+from ffe.errors import FfeError
+from ffe.processes import Child
+from tasks import local_api
+from tasks.local_api import ATTEMPTS, RetryWhenBusy, environment
+
+Message = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_api, "PAUSE", 0.0)
+
+
+def _app(statuses: list[int], seen: list[bytes], error: Exception | None = None) -> Callable[..., Any]:
+    """Answers with each status in turn, the last one for ever; raises `error` after a 503, as Prefect's server does."""
+    turn = iter(statuses)
+    last = statuses[-1]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                break
+        seen.append(body)
+        status = next(turn, last)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        await send({"type": "http.response.body", "body": b"end"})
+        if status == 503 and error is not None:
+            raise error
+
+    return app
+
+
+def _call(app: Callable[..., Any], parts: list[bytes]) -> list[Message]:
+    queue = [
+        {"type": "http.request", "body": part, "more_body": index < len(parts) - 1} for index, part in enumerate(parts)
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return queue.pop(0) if queue else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(RetryWhenBusy(app)({"type": "http"}, receive, send))
+    return sent
+
+
+def test_a_busy_answer_is_repeated_with_the_whole_body_and_never_seen_by_the_client() -> None:
+    seen: list[bytes] = []
+    sent = _call(_app([503, 503, 201], seen, RuntimeError("database is locked")), [b"one ", b"two"])
+    assert seen == [b"one two"] * 3
+    assert [message.get("status") for message in sent] == [201, None, None]
+    assert [message.get("body") for message in sent] == [None, b"part", b"end"]
+
+
+def test_a_server_that_stays_busy_is_believed_at_last() -> None:
+    seen: list[bytes] = []
+    sent = _call(_app([503], seen), [b"x"])
+    assert len(seen) == ATTEMPTS
+    assert sent[0]["status"] == 503
+
+
+def test_an_error_before_any_answer_is_not_swallowed() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        _call(app, [b""])
+
+
+def test_what_is_not_http_passes_through_untouched() -> None:
+    passed: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        passed.append(scope["type"])
+
+    for kind in ("lifespan", "websocket"):
+        asyncio.run(RetryWhenBusy(app)({"type": kind}, None, None))  # type: ignore[arg-type]
+    assert passed == ["lifespan", "websocket"]
+
+
+def test_the_environment_keeps_what_its_owner_has_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PREFECT_HOME", "somewhere")
+    ours = environment(tmp_path, "http://127.0.0.1:1/api")
+    assert (ours["PREFECT_HOME"], ours["PREFECT_API_URL"]) == ("somewhere", "http://127.0.0.1:1/api")
+    assert ours["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert "PREFECT_API_URL" not in environment(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_api_answers_under_concurrent_writers_and_ends_when_its_input_closes(tmp_path: Path) -> None:
+    port, clean = free_port(), {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    command = [sys.executable, "-m", "tasks.local_api", "--data-dir", str(tmp_path), "--port", str(port)]
+    with (tmp_path / "log").open("w") as log:
+        child = Child.spawn("api", command, env=clean, log=log)
+        url = f"http://127.0.0.1:{port}/api"
+        await_healthy(url, child)
+        assert set(asyncio.run(_write(url))) == {201}
+        child.close()
+    assert child.exit_code == 0
+    assert (tmp_path / "prefect").is_dir()
+
+
+async def _write(url: str) -> list[int]:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        replies = await asyncio.gather(*(client.post(f"{url}/flows/", json={"name": f"f{turn}"}) for turn in range(40)))
+    return [reply.status_code for reply in replies]
+
+
+def test_an_api_that_ends_early_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        child = Child.spawn("api", [sys.executable, "-c", "raise SystemExit(5)"], env=os.environ, log=log)
+        with pytest.raises(FfeError, match="exit code 5"):
+            await_healthy(f"http://127.0.0.1:{free_port()}/api", child, timeout=20)
+        child.close()
+
+
+def test_nothing_listening_is_an_error_after_the_timeout() -> None:
+    started = time.monotonic()
+    with pytest.raises(FfeError, match="did not answer within 0 s"):
+        await_healthy(f"http://127.0.0.1:{free_port()}/api", None, timeout=0.3)
+    assert time.monotonic() - started < 10
+
+
+def test_bad_arguments_are_refused() -> None:
+    done = subprocess.run([sys.executable, "-m", "tasks.local_api"], capture_output=True, check=False)
+    assert done.returncode == 2
