@@ -208,7 +208,7 @@ class Settings(BaseSettings):
     @field_validator("instruments", mode="before")
     @classmethod
     def _instruments(cls, value: Any) -> Any:
-        names = value.split(",") if isinstance(value, str) else value
+        names = [name for name in value.split(",") if value.strip()] if isinstance(value, str) else value
         parsed = [parse_instrument(name) if isinstance(name, str) else name for name in names]
         return tuple(dict.fromkeys(parsed))
 

@@ -139,7 +139,6 @@ def _positions(engine: Engine) -> list[dict[str, Any]]:
 
 def _from_ledger(read: Callable[[Ledger], Sequence[Any]]) -> list[dict[str, Any]]:
     settings = settings_from()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     ledger = Ledger.open(settings.resolved_ledger_url)
     try:
         return [row.model_dump(mode="json") for row in read(ledger)]

@@ -1,10 +1,12 @@
 """Options that several commands share, and how they become settings."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ffe.errors import ConfigurationError
 from ffe.settings import Mode, Settings, load_settings
 
 Instruments = Annotated[
@@ -41,7 +43,18 @@ def settings_from(
     if stale_minutes is not None:
         changes["stale_minutes"] = stale_minutes
     simulator = base.simulator.model_copy(update=changes)
-    return base.model_copy(update={"simulator": simulator, "data_dir": base.data_dir.resolve()})
+    return base.model_copy(update={"simulator": simulator, "data_dir": _usable(base.data_dir.resolve())})
+
+
+def _usable(folder: Path) -> Path:
+    """The data folder, made where it is missing. Raises ConfigurationError when it can't be made or written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"FFE_DATA_DIR {folder} can't be a data folder: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"FFE_DATA_DIR {folder} can't be written")
+    return folder
 
 
 def with_venues(settings: Settings) -> Settings:

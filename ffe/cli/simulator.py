@@ -1,7 +1,6 @@
 """`ffe simulator serve`: the venue simulator by itself."""
 
 import subprocess
-from pathlib import Path
 from typing import Annotated
 
 import httpx
@@ -32,12 +31,11 @@ def serve(
     if seed is not None:
         settings = settings.model_copy(update={"simulator": settings.simulator.model_copy(update={"seed": seed})})
     command = [word for word in simulator_command(settings) if word != "--exit-with-stdin"]
-    raise typer.Exit(_call([*command, "--port", str(port)], settings.data_dir))
+    raise typer.Exit(_call([*command, "--port", str(port)]))
 
 
-def _call(command: list[str], data_dir: Path) -> int:
+def _call(command: list[str]) -> int:
     """Runs it in the foreground; Ctrl-C and SIGTERM reach it, and this process waits for its clean end."""
-    data_dir.mkdir(parents=True, exist_ok=True)
     child = subprocess.Popen(command)
     try:
         return child.wait()

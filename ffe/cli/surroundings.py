@@ -39,7 +39,6 @@ class Surroundings:
         self._up = running(settings.data_dir)
 
     def __enter__(self) -> "Surroundings":
-        self._settings.data_dir.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -42,6 +42,11 @@ def ledger_url(url: str) -> URL:
     return parsed.set(drivername="sqlite")
 
 
+def shown(url: str) -> str:
+    """The URL as a person may see it, without its password."""
+    return ledger_url(url).render_as_string(hide_password=True)
+
+
 class Database:
     """One engine and its two kinds of session."""
 

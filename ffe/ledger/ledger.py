@@ -9,9 +9,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from ffe.decision.models import Decision, ModelCall
+from ffe.errors import LedgerError, RefusedError
 from ffe.ledger import cycles, decisions, evidence, explain, fills, incidents, orders, positions, reservations
-from ffe.ledger.database import Database
+from ffe.ledger.database import Database, shown
 from ffe.ledger.migrate import upgrade_database
 from ffe.ledger.models import Cycle, Incident, OrderEvent, Position, Reservation
 from ffe.ledger.order_tables import OrderRow
@@ -32,9 +35,17 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Creates the file's folder and brings the schema up to date."""
-        database = Database(url)
-        upgrade_database(database)
+        """Creates the file's folder and brings the schema up to date.
+
+        Raises:
+            RefusedError: it can't be opened: no such server, not a database. Nothing is made in its place.
+        """
+        try:
+            database = Database(url)
+            upgrade_database(database)
+        except (SQLAlchemyError, LedgerError, OSError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise RefusedError(f"the ledger can't be opened: {cause} ({shown(url)})") from error
         return cls(database)
 
     def close(self) -> None:

@@ -33,11 +33,14 @@ def ffe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFi
         from ffe.cli.main import main
 
         monkeypatch.setattr(sys, "argv", ["ffe", *arguments])
-        code = 0
+        code, before = 0, dict(os.environ)
         try:
             main()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        # A process of its own would have taken the addresses of its simulator with it.
+        os.environ.clear()
+        os.environ.update(before)
         said = capfd.readouterr()
         return Said(code, said.out, said.err)
 
@@ -50,7 +53,13 @@ def environment(data_dir: Path) -> dict[str, str]:
     return kept | {"FFE_DATA_DIR": str(data_dir)}
 
 
-def run_ffe(data_dir: Path, *arguments: str, timeout: float = 200, **variables: str) -> Said:
+@pytest.fixture(scope="session")
+def run_ffe() -> Callable[..., Said]:
+    """Runs the command as a process of its own, on a data folder."""
+    return _run
+
+
+def _run(data_dir: Path, *arguments: str, timeout: float = 200, **variables: str) -> Said:
     done = subprocess.run(
         [sys.executable, "-m", "ffe.cli.main", *arguments],
         env=environment(data_dir) | variables,

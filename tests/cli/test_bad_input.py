@@ -125,3 +125,35 @@ def test_help_lists_every_command(ffe: Callable[..., Any]) -> None:
     for command in ("run", "analyze", "up", "balance", "positions", "orders", "decisions", "incidents", "explain"):
         assert command in result.out
     assert result.code == 0
+
+
+def test_a_data_folder_that_is_a_file_is_exit_2(
+    ffe: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FFE_DATA_DIR", str(tmp_path / "file"))
+    for command in ("orders", "run"):
+        result = ffe(command, "--json")
+        assert result.code == 2
+        assert "FFE_DATA_DIR" in result.err
+        assert "Traceback" not in result.err
+
+
+def test_a_ledger_that_is_no_database_is_refused_and_left_alone(
+    ffe: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "ledger.sqlite"
+    file.write_bytes(b"garbage" * 1000)
+    monkeypatch.setenv("FFE_DATA_DIR", str(tmp_path))
+    result = ffe("orders", "--json")
+    assert result.code == 4
+    assert str(file) in result.err
+    assert "Traceback" not in result.err
+    assert file.read_bytes() == b"garbage" * 1000
+
+
+def test_no_instruments_at_all_is_exit_2(ffe: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FFE_INSTRUMENTS", " ")
+    result = ffe("run")
+    assert result.code == 2
+    assert "FFE_INSTRUMENTS" in result.err
