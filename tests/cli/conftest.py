@@ -47,7 +47,12 @@ def ffe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFi
     return call
 
 
-def environment(data_dir: Path) -> dict[str, str]:
+@pytest.fixture(scope="session")
+def command_environment() -> Callable[[Path], dict[str, str]]:
+    return _environment
+
+
+def _environment(data_dir: Path) -> dict[str, str]:
     """Of a process of its own: no setting of ours but the data folder, and no Prefect API but the one it starts."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FFE_", "PREFECT_"))}
     return kept | {"FFE_DATA_DIR": str(data_dir)}
@@ -62,7 +67,7 @@ def run_ffe() -> Callable[..., Said]:
 def _run(data_dir: Path, *arguments: str, timeout: float = 200, **variables: str) -> Said:
     done = subprocess.run(
         [sys.executable, "-m", "ffe.cli.main", *arguments],
-        env=environment(data_dir) | variables,
+        env=_environment(data_dir) | variables,
         cwd=data_dir.parent,
         capture_output=True,
         text=True,

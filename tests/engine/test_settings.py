@@ -1,5 +1,6 @@
 """Settings: what is refused, and what the refusal says."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -106,3 +107,11 @@ def test_missing_credentials_name_the_variables_to_set() -> None:
 def test_instruments_are_accepted_in_every_common_spelling_and_once_each() -> None:
     loaded = load_settings(instruments=("btc_usd", "BTC/USD", " eur-usd "))
     assert [instrument.symbol for instrument in loaded.instruments] == ["BTCUSD", "EURUSD"]
+
+
+def test_every_setting_stands_in_its_page_once() -> None:
+    from ffe.settings import Settings, _known_names
+
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    named = re.findall(r"`(FFE_[A-Z0-9_]+)`", page)
+    assert sorted(named) == sorted(_known_names(Settings))
