@@ -89,13 +89,11 @@ class Row:
     def decide(self, verdicts: Verdicts) -> None:
         if self.context is None:
             return
-        nobody = Verdict(calls=(), answer=None, error=verdicts.error)
-        verdict = verdicts.answers.get(self.instrument.symbol, nobody)
+        symbol = self.instrument.symbol
+        self.error = verdicts.errors.get(symbol)
+        why = None if self.error is None else f"{self.error.type}: {self.error.message}"
+        verdict = verdicts.answers.get(symbol, Verdict(calls=(), answer=None, error=why))
         self.decision = steps.decide(runtime.engine(), self.cycle, self.context, verdict)
-        if verdicts.incident is not None and self.instrument.symbol not in verdicts.answers:
-            self.error = report.ErrorSummary(
-                type=verdicts.error_type, message=str(verdicts.error), incident=verdicts.incident
-            )
 
     def report(self) -> report.InstrumentReport:
         decision = self.decision if self.planned is None else self.planned.decision

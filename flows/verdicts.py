@@ -14,9 +14,10 @@ from prefect.deployments import arun_deployment
 
 from ffe.clock import SystemClock
 from ffe.cycle import steps
+from ffe.cycle.report import ErrorSummary
 from ffe.decision.ask import Verdict
 from ffe.decision.models import Context
-from ffe.errors import ModelUnavailableError
+from ffe.errors import InvalidAnswerError, ModelUnavailableError
 from flows.decide import decide
 from tasks import runtime
 from tasks.incidents import incident_key, record
@@ -28,12 +29,10 @@ POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Verdicts:
-    """`answers` by instrument. Where one is missing, `error` says why nobody decided and `incident` where to read on."""
+    """`answers` by instrument; `errors` of those about which nobody decided, with the incident to read on."""
 
     answers: Mapping[str, Verdict] = field(default_factory=dict)
-    error: str | None = None
-    error_type: str = "ModelUnavailableError"
-    incident: str | None = None
+    errors: Mapping[str, ErrorSummary] = field(default_factory=dict)
 
 
 async def verdicts_for(cycle: steps.Cycle, contexts: list[Context], stages: Stages) -> Verdicts:
@@ -49,18 +48,23 @@ async def verdicts_for(cycle: steps.Cycle, contexts: list[Context], stages: Stag
             answers = await decide(cycle.id, contexts, valid_until)
     except Exception as error:  # noqa: BLE001 - an outage of the model is a HOLD by fallback, with an incident
         key = record(f"{cycle.id}-decide", "decide", error, cycle_id=cycle.id)
-        return Verdicts(error=f"{type(error).__name__}: {error}", error_type=type(error).__name__, incident=key)
+        summary = ErrorSummary(type=type(error).__name__, message=str(error), incident=key)
+        return Verdicts(errors={context.instrument.symbol: summary for context in contexts})
     stages.add("model", sum(call.latency_ms for verdict in answers.values() for call in verdict.calls))
     return _with_incidents(cycle, answers)
 
 
 def _with_incidents(cycle: steps.Cycle, answers: Mapping[str, Verdict]) -> Verdicts:
     """An answer that could not be used is an outage too, and leaves its incident."""
+    errors = {}
     for symbol, verdict in answers.items():
         if verdict.answer is None:
-            error = ModelUnavailableError(f"{symbol}: {verdict.error}")
-            record(f"{cycle.id}-{symbol.lower()}", "ask-model", error, cycle_id=cycle.id, instrument=symbol)
-    return Verdicts(answers=answers)
+            error = (InvalidAnswerError if verdict.calls[-1].raw_text is not None else ModelUnavailableError)(
+                f"{symbol}: {verdict.error}"
+            )
+            key = record(f"{cycle.id}-{symbol.lower()}", "ask-model", error, cycle_id=cycle.id, instrument=symbol)
+            errors[symbol] = ErrorSummary(type=type(error).__name__, message=str(error), incident=key)
+    return Verdicts(answers=answers, errors=errors)
 
 
 async def _on_pool(

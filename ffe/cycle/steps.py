@@ -97,7 +97,8 @@ def fetch_batch(engine: Engine, instrument: Instrument, timeframe: Timeframe) ->
     """
     now = engine.clock.now()
     wanted = engine.settings.lookback_bars
-    start = lookback_start(calendar_for(instrument), timeframe, wanted, now)
+    # One more, for the bar that is still running: the source leaves it out.
+    start = lookback_start(calendar_for(instrument), timeframe, wanted + 1, now)
     source = engine.source(instrument)
     table = source.fetch(instrument, timeframe, start, now)
     if table.num_rows == 0:

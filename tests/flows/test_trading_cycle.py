@@ -133,6 +133,8 @@ async def test_an_outage_of_the_model_is_a_hold_by_fallback_and_never_an_opinion
     assert (decision["action"], decision["confidence"], decision["decided_by"]) == ("HOLD", 100, "fallback")
     assert decision["reason_code"] == code
     assert ran.row("BTCUSD")["order"] is None
+    assert ran.row("BTCUSD")["error"]["incident"].startswith("incident-")
+    assert ran.state.name == "InstrumentsFailed"
     assert ran.row("EURUSD")["order"]["state"] == "FILLED"
     assert [incident for incident in engine.ledger.incidents(10) if incident.instrument == "BTCUSD"]
 
