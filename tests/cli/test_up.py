@@ -121,14 +121,25 @@ def test_interrupted_it_leaves_no_process_behind(tmp_path: Path, command_environ
         env=command_environment(data_dir),
         stderr=subprocess.DEVNULL,
     )
-    until = time.monotonic() + 120
-    while time.monotonic() < until and not (data_dir / "up.json").exists():
-        time.sleep(0.2)
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) >= 6
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    try:
+        children = _children_of(process.pid, data_dir)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.wait()
     _, alive = psutil.wait_procs(children, timeout=20)
     with contextlib.suppress(psutil.NoSuchProcess):
         assert not [each.cmdline() for each in alive if each.status() != psutil.STATUS_ZOMBIE]
     assert not (data_dir / "up.json").exists()
+
+
+def _children_of(pid: int, data_dir: Path) -> list[psutil.Process]:
+    """Simulator, API, and a keeper and a worker for each pool, once the system is ready."""
+    until = time.monotonic() + 120
+    children: list[psutil.Process] = []
+    while time.monotonic() < until and (len(children) < 6 or not (data_dir / "up.json").exists()):
+        time.sleep(0.2)
+        children = psutil.Process(pid).children(recursive=True)
+    assert len(children) >= 6, [child.cmdline() for child in children]
+    return children
