@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
-GRACE = 10.0
+GRACE = 6.0
 
 
 def main(command: list[str]) -> int:
@@ -19,7 +20,21 @@ def main(command: list[str]) -> int:
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     signal.signal(signal.SIGTERM, lambda *_: _end(child))
     threading.Thread(target=_watch, args=(child,), daemon=True).start()
-    return child.wait()
+    code = child.wait()
+    _sweep(child.pid)
+    return code
+
+
+def _sweep(group: int) -> None:
+    """What the command has left in its group gets as long again, then goes too."""
+    until = time.monotonic() + GRACE
+    try:
+        while time.monotonic() < until:
+            os.killpg(group, 0)
+            time.sleep(0.05)
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
 
 
 def _watch(child: "subprocess.Popen[bytes]") -> None:

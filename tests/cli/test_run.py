@@ -95,7 +95,7 @@ def test_what_the_ledger_holds_is_listed_as_an_array_and_as_a_table(here: Callab
     table = here(command)
     assert table.code == 0
     if command == "decisions":
-        assert len(rows) == 2 * len(SYMBOLS)
+        assert {row["instrument"] for row in rows} == set(SYMBOLS)
         assert all(row["instrument"] in table.out for row in rows)
 
 

@@ -23,7 +23,9 @@ from ffe.settings import load_settings
 from tasks import runtime
 
 # Prefect leaves the sockets of its own event clients to the garbage collector. Ours are closed, and anything else still fails.
-PREFECT_SOCKETS = pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
+PREFECT_SOCKETS = pytest.mark.filterwarnings(
+    "ignore:unclosed <socket.socket:ResourceWarning", "ignore:unclosed transport:ResourceWarning"
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

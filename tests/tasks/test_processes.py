@@ -26,7 +26,7 @@ FAMILY = textwrap.dedent(
 )
 
 
-def _gone(pids: list[int], seconds: float = 15) -> bool:
+def _gone(pids: list[int], seconds: float = 30) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
@@ -76,6 +76,20 @@ def test_the_command_can_be_interrupted_and_its_exit_code_passes_through(tmp_pat
     assert keeper.wait(20) == 7
     assert keeper.stdin is not None
     keeper.stdin.close()
+
+
+def test_what_ignores_the_interrupt_is_killed_with_the_rest(tmp_path: Path) -> None:
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    )
+    family = f"import os, subprocess, sys, time\nc = subprocess.Popen([sys.executable, '-c', {stubborn!r}], stdout=subprocess.PIPE)\nc.stdout.readline()\nprint(os.getpid(), c.pid, flush=True)\ntime.sleep(60)"
+    out = tmp_path / "pids"
+    with out.open("w") as log:
+        child = Child.spawn("family", [sys.executable, "-c", family], env=os.environ, log=log, kept=True)
+        while not out.read_text().strip():
+            time.sleep(0.05)
+        child.close()
+    assert _gone([int(pid) for pid in out.read_text().splitlines()[0].split()])
 
 
 def _spawn(code: str, tmp_path: Path) -> Child:
