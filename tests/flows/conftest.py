@@ -1,6 +1,5 @@
 """A cycle on real parts: simulator, SDKs, Great Expectations, ledger and Prefect. Only the model is scripted, to say what a test needs."""
 
-import gc
 import json
 import os
 import re
@@ -21,25 +20,6 @@ from ffe.llm.models import Completion, JsonSchema, Message, ModelHealth, ModelId
 from ffe.processes import Child
 from ffe.settings import load_settings
 from tasks import runtime
-
-# Prefect leaves the sockets of its own event clients to the garbage collector. Ours are closed, and anything else still fails.
-PREFECT_SOCKETS = pytest.mark.filterwarnings(
-    "ignore:unclosed <socket.socket:ResourceWarning", "ignore:unclosed transport:ResourceWarning"
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(PREFECT_SOCKETS)
-
-
-@pytest.fixture(autouse=True)
-def _collect_prefect_sockets() -> Iterator[None]:
-    """Here, and not in some later test of another folder."""
-    yield
-    gc.collect()
-
 
 BUY = {"action": "BUY", "confidence": 85, "reasoning": "trend up"}
 SYMBOLS = ("BTCUSD", "ETHUSD", "EURUSD", "GBPUSD")
