@@ -24,6 +24,8 @@
       LedgerError                   the ledger refused a write
         IllegalTransitionError      an order state change that the table does not allow
         InsufficientAvailableError  a reservation that does not fit the free balance
+      NothingToCloseError         a close of more units than the ledger holds, less other closes on their way
+      HaltedError                 the kill switch stands between this order and the wire
 
 A gate (freshness, quality, risk) returns a verdict with reasons; it does not raise to say no.
 """
@@ -151,3 +153,17 @@ class IllegalTransitionError(LedgerError):
 
 class InsufficientAvailableError(LedgerError):
     """A reservation that does not fit; carries both numbers as text in its message."""
+
+
+class NothingToCloseError(LedgerError):
+    pass
+
+
+class HaltedError(LedgerError):
+    """`state` is the kill switch's: `reduce-only`, `halt` or `flatten`; or `difference`, when ledger and venue do not agree."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, state: str) -> None:
+        super().__init__(message)
+        self.state = state

@@ -104,8 +104,17 @@ class EmbeddedSettings(_Section):
     timeout_seconds: float = Field(default=120.0, gt=0)
 
 
+class SizingMethod(StrEnum):
+    """How the wanted size of an entry is found; limits shrink it afterwards, whichever it was."""
+
+    ATR_RISK = "atr-risk"
+    FIXED_FRACTION = "fixed-fraction"
+    VOLATILITY_TARGET = "volatility-target"
+    HALF_KELLY = "half-kelly"
+
+
 class RiskSettings(_Section):
-    """Starting numbers; each one's reason is in docs/risk.md."""
+    """Starting numbers; each one's reason is in docs/risk.md. Shares are fractions of equity or of a price."""
 
     per_trade: Decimal = Field(default=Decimal("0.01"), gt=0, le=Decimal("0.1"))
     min_confidence: int = Field(default=70, ge=0, le=100)
@@ -115,9 +124,27 @@ class RiskSettings(_Section):
     forex_stop_min: Decimal = Field(default=Decimal("0.001"), gt=0)
     forex_stop_max: Decimal = Field(default=Decimal("0.015"), gt=0)
     reward_risk: Decimal = Field(default=Decimal("1.5"), ge=1)
+    trailing_stop: bool = False
+    reverse: bool = False
+    sizing: SizingMethod = SizingMethod.ATR_RISK
+    fixed_fraction: Decimal = Field(default=Decimal("0.1"), gt=0, le=100)
+    volatility_target: Decimal = Field(default=Decimal("0.1"), gt=0, le=10)
+    kelly_cap: Decimal = Field(default=Decimal("0.2"), gt=0, le=1)
     max_position: Decimal = Field(default=Decimal("0.25"), gt=0, le=100)
+    max_gross: Decimal = Field(default=Decimal(1), gt=0, le=100)
+    max_correlated: Decimal = Field(default=Decimal("0.5"), gt=0, le=100)
     max_leverage: Decimal = Field(default=Decimal(5), gt=0)
+    max_heat: Decimal = Field(default=Decimal("0.06"), gt=0, le=1)
+    max_daily_loss: Decimal = Field(default=Decimal("0.02"), gt=0, le=1)
+    max_drawdown: Decimal = Field(default=Decimal("0.05"), gt=0, le=1)
+    loss_streak: int = Field(default=4, ge=1)
+    loss_streak_pause_seconds: int = Field(default=3600, ge=0)
+    cooldown_seconds: int = Field(default=300, ge=0)
+    min_hold_seconds: int = Field(default=120, ge=0)
+    min_reward_risk: Decimal = Field(default=Decimal("0.1"), ge=0)
+    max_spread: Decimal = Field(default=Decimal("0.005"), gt=0, lt=Decimal("0.1"))
     max_slippage: Decimal = Field(default=Decimal("0.005"), gt=0, lt=Decimal("0.1"))
+    max_var: Decimal | None = Field(default=None, gt=0, le=1)
 
 
 class FreshnessSettings(_Section):
@@ -143,6 +170,13 @@ class SimulatorSettings(_Section):
     bars: Path | None = None
     seed: int = 7
     stale_minutes: int = Field(default=0, ge=0)
+
+
+class PaperSettings(_Section):
+    """The account that `paper` mode keeps for each venue. `slippage_bps`: basis points that every fill is worse than the quote."""
+
+    balance: Decimal = Field(default=Decimal(10_000), gt=0)
+    slippage_bps: Decimal = Field(default=Decimal(1), ge=0, le=100)
 
 
 class LiveSettings(_Section):
@@ -178,6 +212,7 @@ class Settings(BaseSettings):
     risk: RiskSettings = RiskSettings()
     freshness: FreshnessSettings = FreshnessSettings()
     simulator: SimulatorSettings = SimulatorSettings()
+    paper: PaperSettings = PaperSettings()
     live: LiveSettings = LiveSettings()
 
     @classmethod
@@ -219,6 +254,14 @@ class Settings(BaseSettings):
     @property
     def venue_urls(self) -> tuple[str, ...]:
         return tuple(url for url in (self.oanda.base_url, self.coinbase.base_url) if url is not None)
+
+    @property
+    def venues(self) -> list[str]:
+        """The venues that the instruments trade at."""
+        return sorted({instrument.venue for instrument in self.instruments})
+
+    def instruments_at(self, venue: str) -> list[Instrument]:
+        return [instrument for instrument in self.instruments if instrument.venue == venue]
 
 
 def _known_names(model: type[BaseModel], prefix: str = PREFIX) -> set[str]:

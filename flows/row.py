@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 
 from prefect.futures import PrefectFuture
 
-from ffe.cycle import report, steps
+from ffe.cycle import ordering, report, steps
 from ffe.decision.ask import Verdict
 from ffe.decision.models import Action, Author, Context, Decision
 from ffe.market.models import Instrument
-from ffe.orders.models import Order
+from ffe.orders.models import Order, OrderState
 from ffe.sources.models import BarBatch
 from flows.verdicts import Verdicts
 from tasks import runtime
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 # Who says HOLD when a step fails: the gate that could not do its work.
 AUTHORS = {
-    "recover-orders": Author.RISK_GATE,
+    "reconcile-venue": Author.RISK_GATE,
     "fetch-bars": Author.DATA_GATE,
     "check-bars": Author.DATA_GATE,
     "plan-order": Author.RISK_GATE,
@@ -37,7 +37,7 @@ class Row:
     batch: BarBatch | None = None
     checked: steps.Checked | None = None
     decision: Decision | None = None
-    planned: steps.Planned | None = None
+    planned: ordering.Planned | None = None
     earlier: Order | None = None
     order: Order | None = None
     error: report.ErrorSummary | None = None
@@ -58,6 +58,13 @@ class Row:
         if self.error is not None or self.decision.action is Action.HOLD:
             return None
         return self.decision, self.context, self.batch
+
+    @property
+    def reversing(self) -> bool:
+        """Whether the close just filled is the first half of a reversal: the entry is planned anew, from what is there now."""
+        plan = None if self.planned is None else self.planned.plan
+        closed = self.order is not None and self.order.state is OrderState.FILLED and self.error is None
+        return plan is not None and plan.then_reverse and closed
 
     def rank(self) -> tuple[int, str]:
         """Most confident first: when several want one balance, they get it in this order."""
@@ -82,7 +89,7 @@ class Row:
     def find_earlier_order(self) -> None:
         """A rerun of a bar that was ordered already takes up that order and asks nobody again."""
         if self.undecided and self.batch is not None:
-            self.earlier = steps.placed_order(
+            self.earlier = ordering.placed_order(
                 runtime.engine(), self.instrument, self.cycle.timeframe, self.batch.bar_close
             )
 

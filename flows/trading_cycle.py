@@ -1,6 +1,7 @@
 """trading-cycle: from bars to reconciled orders, once. Read it from top to bottom.
 
-    settle what an earlier run left open
+    reconcile every venue with the ledger             unknown outcomes, fills, positions, protection; differences block entries
+    read the kill switch                              HOLD by `halt`, and nobody is asked
     fetch and check the bars of every instrument      closed market, stale or bad bars -> HOLD with its author
     ask the model about the ones that passed          one `decide` run for all of them, on the GPU pool or inline
     size and order, the most confident first          HOLD by the risk gate, or one order at the venue
@@ -21,15 +22,18 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from ffe.cycle import steps
 from ffe.cycle.report import CycleReport
+from ffe.decision.models import Context, Decision
 from ffe.market.models import Instrument, parse_instrument, parse_timeframe
+from ffe.sources.models import BarBatch
 from flows.row import Row, cycle_report
 from flows.verdicts import verdicts_for
 from tasks import runtime
-from tasks.bars import check_bars, closed_market, fetch_bars
+from tasks.accounts import reconcile_venue
+from tasks.bars import check_bars, closed_market, fetch_bars, halted
 from tasks.incidents import INSTRUMENTS_FAILED, flow_failed
 from tasks.stages import Stages
 from tasks.summaries import publish_report
-from tasks.trading import plan_order, recover_orders, resume_order, submit_order
+from tasks.trading import plan_order, resume_order, submit_order
 
 
 @flow(
@@ -68,16 +72,16 @@ async def run_cycle(cycle: steps.Cycle, instruments: list[Instrument]) -> CycleR
     engine.ledger.start_cycle(cycle.id, engine.settings.mode.value, cycle.timeframe.value, started_at)
     rows = [Row(cycle, instrument) for instrument in instruments]
 
-    with stages.timed("recover"):
+    with stages.timed("reconcile"):
         venues = sorted({row.instrument.venue for row in rows})
-        for venue, settled in [(venue, recover_orders.submit(venue)) for venue in venues]:
+        for venue, reconciled in [(venue, reconcile_venue.submit(venue, cycle.id)) for venue in venues]:
             for row in rows:
                 if row.instrument.venue == venue:
-                    row.settle(settled, "recover-orders")
+                    row.settle(reconciled, "reconcile-venue")
 
     with stages.timed("bars"):
         for row in rows:
-            row.decision = closed_market(cycle, row.instrument)
+            row.decision = row.decision or halted(cycle, row.instrument) or closed_market(cycle, row.instrument)
         fetching = [(row, fetch_bars.submit(row.instrument, cycle.timeframe)) for row in rows if row.undecided]
         for row, fetched in fetching:
             row.batch = row.settle(fetched, "fetch-bars")
@@ -115,7 +119,12 @@ def place_order(row: Row) -> None:
         row.order = row.settle(resume_order.submit(row.earlier, row.instrument), "resume-order")
     if row.earlier is not None or row.tradeable is None:
         return
-    decision, context, batch = row.tradeable
+    plan_and_send(row, *row.tradeable)
+    if row.reversing:
+        plan_and_send(row, *row.tradeable)
+
+
+def plan_and_send(row: Row, decision: Decision, context: Context, batch: BarBatch) -> None:
     row.planned = row.settle(plan_order.submit(decision, context, batch), "plan-order")
     if row.planned is not None and row.planned.plan is not None:
         planned = row.planned

@@ -1,9 +1,5 @@
-"""The one ASGI application: the venues under their prefixes, the control interface beside them, an outage in front of each venue.
+"""The one ASGI application: the venues under their prefixes, the control interface beside them, faults and outages in front of each venue."""
 
-`middleware` is the seam for wire faults: it wraps everything, so it can delay, cut or replace any reply before or after its commit.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,11 +13,10 @@ from simulator.alphavantage import alphavantage_app
 from simulator.book import Book
 from simulator.coinbase import Coinbase
 from simulator.control import Control
+from simulator.faults import Faults
+from simulator.faults_gate import Carry, FaultGate
+from simulator.faults_replies import MAINTENANCE, Ground
 from simulator.oanda import Oanda
-
-MAINTENANCE = (
-    "<html><head><title>503 Service Unavailable</title></head><body><h1>Service Unavailable</h1></body></html>"
-)
 
 
 @dataclass(frozen=True)
@@ -37,22 +32,24 @@ class Credentials:
 class Venues:
     oanda: Oanda
     coinbase: Coinbase
+    faults: Faults
     app: Starlette
 
 
 def build_venues(
-    book: Book, credentials: Credentials, account_id: str, portfolio: str, middleware: Sequence[Middleware] = ()
+    book: Book, credentials: Credentials, account_id: str, portfolio: str, carry: Carry | None = None
 ) -> Venues:
-    """Every venue over one book."""
-    oanda, coinbase = Oanda(book, account_id, credentials.oanda_token), Coinbase(book, portfolio)
-    control = Control(book, oanda, coinbase, credentials.control_token)
+    """Every venue over one book. Without `carry`, a relay's, there are no wire faults."""
+    oanda, coinbase, faults = Oanda(book, account_id, credentials.oanda_token), Coinbase(book, portfolio), Faults()
+    control = Control(book, coinbase, faults, credentials.control_token, wire=carry is not None)
+    gate = Middleware(partial(FaultGate, faults=faults, ground=Ground(book, coinbase), carry=carry))
     routes = [
         Mount("/oanda", routes=oanda.routes(), middleware=[_outage(book, "oanda")]),
         Mount("/coinbase", routes=coinbase.routes(), middleware=[_outage(book, "coinbase")]),
         Mount("/alphavantage", app=alphavantage_app(book.market, book.clock, credentials.alpha_vantage_key)),
         Mount("/_sim", routes=control.routes()),
     ]
-    return Venues(oanda, coinbase, Starlette(routes=routes, middleware=list(middleware)))
+    return Venues(oanda, coinbase, faults, Starlette(routes=routes, middleware=[gate]))
 
 
 def _outage(book: Book, venue: str) -> Middleware:

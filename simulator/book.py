@@ -7,8 +7,9 @@ placed); where stop and target fall into one bar, the stop is assumed to have co
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,6 +19,7 @@ from ffe.money import round_nearest
 from simulator.clock import SimClock
 from simulator.codec import encode
 from simulator.instruments import forex_pairs, products
+from simulator.jumps import Jump, JumpingMarket
 from simulator.market import Market, SimBar, SimQuote
 from simulator.state import State
 
@@ -34,6 +36,19 @@ class Switches:
     oanda_us_account: bool = False
     oanda_cancel_reason: str | None = None
     depth: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What holds for one request only, on top of switches and situation; nothing of it is kept."""
+
+    halted: tuple[str, ...] = ()
+    depth: Mapping[str, str] = field(default_factory=dict)
+    oanda_cancel_reason: str | None = None
+
+
+# Each request runs in a context of its own, so no other request sees these.
+_CONDITIONS: ContextVar[Conditions | None] = ContextVar("conditions", default=None)
 
 
 @dataclass(frozen=True)
@@ -64,10 +79,11 @@ class Account(Protocol):
 
 class Book:
     def __init__(self, market: Market, clock: SimClock, state: State) -> None:
-        self.market, self.clock, self.state = market, clock, state
+        self.clock, self.state = clock, state
         self.pairs, self.products = forex_pairs(market.symbols()), products(market.symbols())
         self._ticks = {pair.symbol: pair.tick for pair in self.pairs.values()}
         self._ticks |= {product.symbol: product.price_increment for product in self.products.values()}
+        self.market = JumpingMarket(market, state.table("price_jump", Jump), self._ticks)
         self.accounts: list[Account] = []
         self._situation = state.table("situation", Situation)
         self._switches = state.table("switches", Switches)
@@ -87,11 +103,29 @@ class Book:
 
     @property
     def switches(self) -> Switches:
-        return self._switches.get("all") or Switches()
+        """As set, and as the conditions of this request have them."""
+        kept, now = self._switches.get("all") or Switches(), _conditions()
+        reason = kept.oanda_cancel_reason if now.oanda_cancel_reason is None else now.oanda_cancel_reason
+        return replace(kept, depth={**kept.depth, **now.depth}, oanda_cancel_reason=reason)
 
     @switches.setter
     def switches(self, value: Switches) -> None:
         self._switches.put("all", value)
+
+    @contextmanager
+    def under(self, conditions: Conditions) -> Iterator[None]:
+        """Inside the block, in this task, these conditions hold together with those around it."""
+        outer = _conditions()
+        both = Conditions(
+            (*outer.halted, *conditions.halted),
+            {**outer.depth, **conditions.depth},
+            conditions.oanda_cancel_reason or outer.oanda_cancel_reason,
+        )
+        token = _CONDITIONS.set(both)
+        try:
+            yield
+        finally:
+            _CONDITIONS.reset(token)
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -142,7 +176,7 @@ class Book:
 
     def halted(self, symbol: str) -> bool:
         venue = "oanda" if any(pair.symbol == symbol for pair in self.pairs.values()) else "coinbase"
-        return bool({symbol, venue} & set(self.situation.halted))
+        return bool({symbol, venue} & {*self.situation.halted, *_conditions().halted})
 
     def dump(self) -> dict[str, dict[str, Any]]:
         """Every row of every table as JSON values."""
@@ -155,6 +189,10 @@ class Book:
         """Base units that the top of the book holds; None when it is as deep as anyone asks."""
         text = self.switches.depth.get(symbol)
         return None if text is None else Decimal(text)
+
+
+def _conditions() -> Conditions:
+    return _CONDITIONS.get() or Conditions()
 
 
 def floor_minute(moment: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""The simulator's own interface for tests and demonstrations, under /_sim and its own token: clock, halts, outages, switches, state."""
+"""The simulator's own interface for tests and demonstrations, under /_sim and its own token: clock, halts, outages, switches, faults, state."""
 
 import json
 import math
@@ -14,7 +14,8 @@ from ffe.clock import parse_time, rfc3339
 from simulator.book import Book, Switches
 from simulator.codec import encode
 from simulator.coinbase import Coinbase
-from simulator.oanda import Oanda
+from simulator.faults import Faults
+from simulator.faults_file import fault_plan
 from simulator.web import Call, Handler, RefusalError, Reply, endpoint
 
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -22,8 +23,10 @@ VENUES = ("oanda", "coinbase")
 
 
 class Control:
-    def __init__(self, book: Book, oanda: Oanda, coinbase: Coinbase, token: str) -> None:
-        self._book, self._oanda, self._coinbase, self._token = book, oanda, coinbase, token
+    """`wire`: whether a relay is there to carry out faults of the wire."""
+
+    def __init__(self, book: Book, coinbase: Coinbase, faults: Faults, token: str, *, wire: bool) -> None:
+        self._book, self._coinbase, self._faults, self._token, self._wire = book, coinbase, faults, token, wire
 
     def routes(self) -> list[BaseRoute]:
         posts: dict[str, Handler] = {
@@ -33,9 +36,10 @@ class Control:
             "/outage": self._outage,
             "/switches": self._switch,
             "/coinbase/keys": self._key,
+            "/faults": self._set_faults,
         }
         routes: list[BaseRoute] = [self._route(path, "POST", handler) for path, handler in posts.items()]
-        return [*routes, self._route("/state", "GET", self._state)]
+        return [*routes, self._route("/state", "GET", self._state), self._route("/faults", "GET", self._show_faults)]
 
     def _route(self, path: str, method: str, handler: Handler) -> BaseRoute:
         def answer(call: Call) -> Reply:
@@ -118,6 +122,18 @@ class Control:
         """A further Coinbase key: `{"kind": "ec"|"ed25519", "can_trade": bool}`."""
         key = self._coinbase.keys.issue(call.body.get("kind", "ec"), can_trade=call.body.get("can_trade", True) is True)
         return Reply({"api_key": key.name, "api_secret": key.secret})
+
+    def _set_faults(self, call: Call) -> Reply:
+        """Replaces all faults; nothing changes when one entry is refused."""
+        try:
+            plan = fault_plan(call.body, tuple(self._book.market.symbols()), wire=self._wire)
+        except ValueError as error:
+            raise RefusalError(400, {"error": str(error)}) from error
+        self._faults.set(plan.faults, plan.seed)
+        return Reply(self._faults.report())
+
+    def _show_faults(self, _call: Call) -> Reply:
+        return Reply(self._faults.report())
 
     def _state(self, _call: Call) -> Reply:
         """Every table of the book, and the clock."""

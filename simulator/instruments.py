@@ -39,6 +39,15 @@ class ForexPair:
     def margin_rate(self) -> Decimal:
         return Decimal("0.0333") if HOME in (self.base, self.quote) else Decimal("0.05")
 
+    @property
+    def min_trailing(self) -> Decimal:
+        """Least distance of a trailing stop: five pips."""
+        return (5 * Decimal(1).scaleb(self.pip_location)).quantize(self.tick)
+
+    @property
+    def max_trailing(self) -> Decimal:
+        return Decimal(1).scaleb(self.pip_location + 4).quantize(self.tick)
+
     max_units = Decimal(100_000_000)
 
 

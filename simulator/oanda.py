@@ -56,7 +56,7 @@ class Oanda:
             f"{home}/transactions/sinceid": self._since,
             f"{home}/transactions/{{id}}": self._transaction,
             f"{home}/pendingOrders": self._pending,
-            f"{home}/orders": self._pending,
+            f"{home}/orders": self._list_orders,
             f"{home}/orders/{{order}}": self._order,
             f"{home}/trades": self._trades,
             f"{home}/openTrades": self._trades,
@@ -204,7 +204,11 @@ class Oanda:
         }
         return self._reply(changes=changes, state=self.views.state())
 
-    def _pending(self, call: Call) -> Reply:
+    def _pending(self, _call: Call) -> Reply:
+        """All of them, newest first: unlike GET orders it knows no `count`."""
+        return self._reply(orders=[self.views.order(order) for order in reversed(self.orders.pending())])
+
+    def _list_orders(self, call: Call) -> Reply:
         """`state` of GET orders: PENDING unless asked otherwise; newest first, as the venue lists them."""
         state, wanted = call.one("state", "PENDING"), call.many("ids")
         rows = [

@@ -9,8 +9,8 @@ from simulator.instruments import ForexPair
 from simulator.margin import Trade
 from simulator.oanda_fills import Execution
 from simulator.oanda_orders import OrderDesk, Purpose
-from simulator.oanda_protection import STOP, TARGET, Ledger
-from simulator.oanda_request import MarketOrder, Protection, RejectedError, number, protection
+from simulator.oanda_protection import STOP, TARGET, TRAILING, Ledger
+from simulator.oanda_request import MarketOrder, Protection, RejectedError, number, protection, trailing_stop
 from simulator.oanda_rows import Order
 from simulator.web import Call, Json, Reply
 
@@ -23,7 +23,7 @@ MESSAGES = {
     "ORDER_DOESNT_EXIST": "The Order specified does not exist",
     "NO_SUCH_TRADE": "The Trade specified does not exist",
 }
-FIELDS = {STOP: "stopLoss", TARGET: "takeProfit"}
+FIELDS = {STOP: "stopLoss", TARGET: "takeProfit", TRAILING: "trailingStopLoss"}
 
 
 class Closing:
@@ -115,7 +115,7 @@ class Closing:
             if field not in call.body:
                 continue
             try:
-                wanted.append((kind, protection(call.body[field], pair, kind)))
+                wanted.append((kind, _details(call.body[field], pair, kind)))
             except RejectedError as rejected:
                 return self.rejected(
                     f"{kind}_ORDER_REJECT", rejected.reason, {"tradeID": trade.id}, f"{field}OrderRejectTransaction"
@@ -153,10 +153,18 @@ class Closing:
 
     def _place(self, trade: Trade, kind: str, part: Protection, old: Order | None) -> Json:
         level = part.level(trade.price, 1 if trade.units > 0 else -1)
+        distance = part.distance if kind == TRAILING else None
+        if distance is not None:
+            level = self._protections.begin_trailing(trade.id, distance)
         reason = "CLIENT_ORDER" if old is None else "REPLACEMENT"
+        replaces = None if old is None else old.id
         return self._protections.create(
-            trade.id, kind, level, reason, client=part.client, replaces=None if old is None else old.id
+            trade.id, kind, level, reason, client=part.client, replaces=replaces, distance=distance
         )
+
+
+def _details(value: Any, pair: ForexPair, kind: str) -> Protection | None:
+    return trailing_stop(value, pair) if kind == TRAILING else protection(value, pair, kind)
 
 
 def _close(specifier: str) -> Json:
@@ -164,7 +172,7 @@ def _close(specifier: str) -> Json:
 
 
 def _order(pair: ForexPair, units: Decimal) -> MarketOrder:
-    return MarketOrder(pair, units, "FOK", "REDUCE_ONLY", None, None, None, None, None, {"units": plain(units)})
+    return MarketOrder(pair, units, "FOK", "REDUCE_ONLY", None, None, None, None, None, None, {"units": plain(units)})
 
 
 def _part(asked: Any, whole: Decimal, excess: str) -> Decimal:

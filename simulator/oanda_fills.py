@@ -7,7 +7,7 @@ from decimal import Decimal
 from ffe.money import ZERO, plain
 from simulator.instruments import ForexPair
 from simulator.margin import Trade, money
-from simulator.oanda_protection import STOP, TARGET, Ledger
+from simulator.oanda_protection import STOP, TARGET, TRAILING, Ledger
 from simulator.oanda_request import MarketOrder
 from simulator.oanda_rows import Order
 from simulator.web import Json
@@ -123,7 +123,7 @@ class Fills:
 
     def _unprotect(self, closed: list[Json], at: datetime) -> None:
         for part in closed:
-            for kind in (TARGET, STOP):
+            for kind in (TARGET, STOP, TRAILING):
                 self._protections.remove(part["tradeID"], kind, "LINKED_TRADE_CLOSED", at)
 
     def _protect(self, trade_id: str, deal: Deal, request: MarketOrder) -> None:
@@ -132,6 +132,18 @@ class Fills:
             if wanted is not None:
                 level = wanted.level(deal.price, sign)
                 self._protections.create(trade_id, kind, level, "ON_FILL", client=wanted.client, fill_id=trade_id)
+        trailing = request.trailing
+        if trailing is not None and trailing.distance is not None:
+            level = self._protections.begin_trailing(trade_id, trailing.distance)
+            self._protections.create(
+                trade_id,
+                TRAILING,
+                level,
+                "ON_FILL",
+                client=trailing.client,
+                fill_id=trade_id,
+                distance=trailing.distance,
+            )
 
     def _half_spread(self, pair: ForexPair, units: Decimal) -> str:
         """Half the spread on that many units, in home money; zero where the market is crossed."""

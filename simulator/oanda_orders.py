@@ -57,7 +57,14 @@ class OrderDesk:
         return {"orderCreateTransaction": created, "orderFillTransaction": fill}
 
     def _create(self, request: MarketOrder, purpose: Purpose) -> tuple[Order, Json]:
-        asked = ("priceBound", "stopLossOnFill", "takeProfitOnFill", "clientExtensions", "tradeClientExtensions")
+        asked = (
+            "priceBound",
+            "stopLossOnFill",
+            "takeProfitOnFill",
+            "trailingStopLossOnFill",
+            "clientExtensions",
+            "tradeClientExtensions",
+        )
         body: Json = {
             "instrument": request.pair.name,
             "units": plain(request.units),

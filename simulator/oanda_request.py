@@ -46,6 +46,7 @@ class MarketOrder:
     bound: Decimal | None
     stop: Protection | None
     target: Protection | None
+    trailing: Protection | None
     client: Json | None
     trade_client: Json | None
     raw: Json
@@ -58,8 +59,6 @@ def market_order(raw: Json, pairs: dict[str, ForexPair]) -> MarketOrder:
     pair = pairs.get(str(raw["instrument"]))
     if pair is None:
         raise RejectedError("INSTRUMENT_UNKNOWN")
-    if "trailingStopLossOnFill" in raw:
-        raise RejectedError("TRAILING_STOP_LOSS_ORDERS_NOT_SUPPORTED")
     return MarketOrder(
         pair=pair,
         units=_units(raw),
@@ -68,6 +67,7 @@ def market_order(raw: Json, pairs: dict[str, ForexPair]) -> MarketOrder:
         bound=price(raw.get("priceBound"), pair, "PRICE_BOUND"),
         stop=protection(raw.get("stopLossOnFill"), pair, "STOP_LOSS", on_fill=True),
         target=protection(raw.get("takeProfitOnFill"), pair, "TAKE_PROFIT", on_fill=True),
+        trailing=trailing_stop(raw.get("trailingStopLossOnFill"), pair, on_fill=True),
         client=extensions(raw.get("clientExtensions"), "CLIENT_ORDER_ID_INVALID"),
         trade_client=extensions(raw.get("tradeClientExtensions"), "CLIENT_TRADE_ID_INVALID"),
         raw=raw,
@@ -117,6 +117,23 @@ def protection(details: Any, pair: ForexPair, kind: str, *, on_fill: bool = Fals
         raise RejectedError(code("TIME_IN_FORCE_INVALID"))
     client = extensions(details.get("clientExtensions"), code("CLIENT_ORDER_ID_INVALID"))
     return Protection(price(level, pair, code("PRICE")), price(distance, pair, code("DISTANCE")), client)
+
+
+def trailing_stop(details: Any, pair: ForexPair, *, on_fill: bool = False) -> Protection | None:
+    """Details of a trailing stop: a distance within the instrument's limits, never a price. Raises RejectedError."""
+    prefix = "TRAILING_STOP_LOSS_ON_FILL_" if on_fill else ""
+    if details is None:
+        return None
+    if not isinstance(details, dict) or details.get("distance") is None:
+        raise RejectedError(f"{prefix}PRICE_DISTANCE_MISSING")
+    if details.get("timeInForce", "GTC") != "GTC":
+        raise RejectedError(f"{prefix}TIME_IN_FORCE_INVALID")
+    distance = price(details["distance"], pair, f"{prefix}PRICE_DISTANCE")
+    if distance is not None and distance < pair.min_trailing:
+        raise RejectedError(f"{prefix}PRICE_DISTANCE_MINIMUM_NOT_MET")
+    if distance is not None and distance > pair.max_trailing:
+        raise RejectedError(f"{prefix}PRICE_DISTANCE_MAXIMUM_EXCEEDED")
+    return Protection(None, distance, extensions(details.get("clientExtensions"), f"{prefix}CLIENT_ORDER_ID_INVALID"))
 
 
 def extensions(value: Any, reason: str) -> Json | None:

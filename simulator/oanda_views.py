@@ -7,12 +7,13 @@ from ffe.money import ZERO, plain
 from simulator.instruments import HOME, ForexPair
 from simulator.margin import Trade, money
 from simulator.oanda_log import USER_ID, stamp
-from simulator.oanda_protection import STOP, TARGET, Ledger
+from simulator.oanda_protection import STOP, TARGET, TRAILING, Ledger
 from simulator.oanda_rows import Order
 from simulator.web import Json
 
 LIQUIDITY = 10_000_000
 NO_MONEY = "0.0000"
+DEPENDENTS = {"takeProfitOrder": TARGET, "stopLossOrder": STOP, "trailingStopLossOrder": TRAILING}
 
 
 class Views:
@@ -86,7 +87,7 @@ class Views:
         }
         if trade.client is not None:
             document["clientExtensions"] = trade.client
-        for name, kind in (("takeProfitOrder", TARGET), ("stopLossOrder", STOP)):
+        for name, kind in DEPENDENTS.items():
             order = self._protections.order_of(trade, kind)
             if order is not None and order.state == "PENDING":
                 document[name] = self.order(order)
@@ -94,7 +95,7 @@ class Views:
 
     def trade_summary(self, trade: Trade) -> Json:
         document = self.trade(trade)
-        for name in ("takeProfitOrder", "stopLossOrder"):
+        for name in DEPENDENTS:
             order = document.pop(name, None)
             if order is not None:
                 document[f"{name}ID"] = order["id"]
@@ -115,6 +116,8 @@ class Views:
 
     def order(self, order: Order) -> Json:
         document: Json = {"id": order.id, "createTime": stamp(order.created), "state": order.state, **order.body}
+        if order.kind == TRAILING and order.level is not None:
+            document["trailingStopValue"] = plain(order.level)
         if order.ended_by is None or order.ended_at is None:
             return document
         verb, time = ("filling", "filledTime") if order.state == "FILLED" else ("cancelling", "cancelledTime")
@@ -170,8 +173,8 @@ class Views:
             "displayPrecision": pair.precision,
             "tradeUnitsPrecision": 0,
             "minimumTradeSize": "1",
-            "maximumTrailingStopDistance": plain(Decimal(1).scaleb(pair.pip_location + 4).quantize(pair.tick)),
-            "minimumTrailingStopDistance": plain((5 * Decimal(1).scaleb(pair.pip_location)).quantize(pair.tick)),
+            "maximumTrailingStopDistance": plain(pair.max_trailing),
+            "minimumTrailingStopDistance": plain(pair.min_trailing),
             "maximumPositionSize": "0",
             "maximumOrderUnits": plain(ForexPair.max_units),
             "marginRate": plain(pair.margin_rate),

@@ -1,5 +1,6 @@
 """`python -m simulator`: one market, one state folder, one port on loopback; one JSON line on stdout when it is ready to answer.
 
+That port is the relay's; the server listens behind it on another one that nobody needs to know.
 Tokens and keys are made afresh at every start and live only in that line; account ids are kept with the state.
 """
 
@@ -29,8 +30,10 @@ from ffe.errors import ConfigurationError, CorruptFileError
 from simulator.app import Credentials, Venues, build_venues
 from simulator.book import Book, Situation
 from simulator.clock import SimClock
+from simulator.faults_file import FaultPlan, read_faults
 from simulator.generated import DEMO_START, GeneratedMarket
 from simulator.market import Market
+from simulator.relay import Relay
 from simulator.state import LOCK_WAIT_SECONDS, FolderBusyError, State
 
 BUSY, BAD_INPUT = 4, 2
@@ -41,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     try:
         market = _market(options)
+        plan = FaultPlan(()) if options.faults is None else read_faults(options.faults, tuple(market.symbols()))
         state = State(options.data_dir / "simulator" / market.key, LOCK_WAIT_SECONDS)
     except (ConfigurationError, CorruptFileError) as error:
         sys.stderr.write(f"{error}\n")
@@ -49,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return BUSY
     try:
-        asyncio.run(_serve(options, market, state))
+        asyncio.run(_serve(options, market, state, plan))
     finally:
         state.close()
     return 0
@@ -65,6 +69,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where the venue's state is kept")
     parser.add_argument("--start", type=_moment, help="RFC 3339: set the clock here at every start")
+    parser.add_argument("--faults", type=Path, help="a JSON file of faults to begin with")
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when stdin ends, as when the parent died")
     return parser.parse_args(argv)
 
@@ -127,42 +132,61 @@ def _clock(options: argparse.Namespace, market: Market, state: State) -> SimCloc
     return clock
 
 
-async def _serve(options: argparse.Namespace, market: Market, state: State) -> None:
+async def _serve(options: argparse.Namespace, market: Market, state: State, plan: FaultPlan) -> None:
     clock = _clock(options, market, state)
     if options.bars is None:
         # A stale feed is stale as of the moment at which this run begins, also when its clock resumed.
         market = GeneratedMarket(options.seed, clock.now(), options.stale_minutes)
-    book, identity = Book(market, clock, state), _identity(state, market.key)
+    book, identity, relay = Book(market, clock, state), _identity(state, market.key), Relay()
     credentials = Credentials(secrets.token_hex(32), secrets.token_hex(8).upper(), secrets.token_hex(32))
-    venues = build_venues(book, credentials, identity.account_id, identity.portfolio)
-    # asyncio turns off Nagle's algorithm only where the protocol is named; with it each reply waits 40 ms for an ACK.
-    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", options.port))
+    venues = build_venues(book, credentials, identity.account_id, identity.portfolio, relay.carry)
+    venues.faults.set(plan.faults, plan.seed)
+    with _bound(options.port) as listener, _bound(0) as inner:
         document = announcement(listener.getsockname()[1], venues, credentials, book)
-        server = Server(venues.app, json.dumps(document))
+        server = Server(venues.app, relay, listener, json.dumps(document))
         if options.exit_with_stdin:
             threading.Thread(target=_wait_for_end, args=(server, asyncio.get_running_loop()), daemon=True).start()
-        await server.serve([listener])
+        await server.serve([inner])
     with state.atomic():
         book.save_clock()
 
 
-class Server(uvicorn.Server):
-    """Says `line` on stdout once it listens, and takes SIGINT and SIGTERM as an ordinary end (uvicorn would raise them again)."""
+def _bound(port: int) -> socket.socket:
+    # asyncio turns off Nagle's algorithm only where the protocol is named; with it each reply waits 40 ms for an ACK.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    return listener
 
-    def __init__(self, app: Starlette, line: str) -> None:
+
+class Server(uvicorn.Server):
+    """Serves behind a relay. Says `line` on stdout once both listen, and takes SIGINT and SIGTERM as an ordinary end (uvicorn would raise
+    them again).
+    """
+
+    def __init__(self, app: Starlette, relay: Relay, listener: socket.socket, line: str) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=2
+                app,
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                lifespan="off",
+                ws="none",
+                timeout_graceful_shutdown=2,
             )
         )
-        self._line = line
+        self._relay, self._listener, self._line = relay, listener, line
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
+        await self._relay.start(self._listener, sockets[0].getsockname()[1] if sockets else 0)
         sys.stdout.write(self._line + "\n")
         sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets=sockets)
+        self._relay.close()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -200,6 +224,7 @@ def announcement(port: int, venues: Venues, credentials: Credentials, book: Book
         "control": {"base_url": f"{root}/_sim", "token": credentials.control_token},
         "clock": rfc3339(book.clock.now()),
         "market": book.market.key,
+        "faults": venues.faults.report(),
         "pid": os.getpid(),
         "env": env,
     }

@@ -4,7 +4,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from expectations.validate import validate_bars
-from ffe.cycle import steps
+from ffe.cycle import ordering, steps
 from ffe.decision.models import Decision
 from ffe.errors import TransientSourceError
 from ffe.market.models import Instrument, Timeframe
@@ -45,3 +45,8 @@ def check_bars(cycle: steps.Cycle, batch: BarBatch) -> steps.Checked:
 def closed_market(cycle: steps.Cycle, instrument: Instrument) -> Decision | None:
     """HOLD by `market-hours` while the market is closed. Plain: it asks nobody."""
     return steps.closed_market(runtime.engine(), cycle, instrument)
+
+
+def halted(cycle: steps.Cycle, instrument: Instrument) -> Decision | None:
+    """HOLD by `halt` while the kill switch stops everybody. Plain: it reads one row."""
+    return ordering.halted(runtime.engine(), cycle, instrument)

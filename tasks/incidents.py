@@ -5,21 +5,22 @@ Writing it must never hide the failure itself, so nothing here raises: what coul
 
 import json
 import logging
-import traceback
 from typing import Any
 
 from prefect import Flow, Task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
 
-from ffe.errors import VenueError
+from ffe.cycle import incidents
+from ffe.cycle.incidents import Found
 from ffe.observe.masking import masked
+from ffe.orders.findings import Trouble
 from tasks import runtime
 
-# Artifacts live in Prefect's database: longer tracebacks are cut in the middle, where the frames repeat.
-MOST = 40_000
 # Name of the state of a cycle that did all its steps and could not serve every instrument.
 INSTRUMENTS_FAILED = "InstrumentsFailed"
+# And of a reconciliation that did all its work and found what it may not settle.
+DIFFERENCES = "DifferencesRemain"
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,8 @@ def task_failed(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> N
 
 
 def flow_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """`on_failure` and `on_crashed` hook of every flow. A cycle whose instruments failed has an incident for each already."""
-    if state.name == INSTRUMENTS_FAILED:
+    """`on_failure` and `on_crashed` hook of every flow. Named failures have an incident or a difference for each part already."""
+    if state.name in (INSTRUMENTS_FAILED, DIFFERENCES):
         return
     _write(flow.name, flow_run, flow_run.parameters, state, flow_run.id)
 
@@ -70,54 +71,51 @@ def record(
     instrument: str | None = None,
 ) -> str:
     """Writes the incident as an artifact and to the ledger, each whether or not the other can be had. Returns the artifact's key."""
+    found = incidents.of_error(error, cycle_id=cycle_id, instrument=instrument, inputs=inputs)
+    return _keep(run_id, name, found, attempts)
+
+
+def record_trouble(run_id: str, name: str, trouble: Trouble, *, cycle_id: str | None = None) -> str:
+    """The incident of something found wrong that no exception stands for, with what the ledger holds of its order."""
+    held = None if trouble.order_id is None else incidents.ledger_holds(runtime.engine(), trouble.order_id)
+    return _keep(run_id, name, incidents.of_trouble(trouble, cycle_id=cycle_id, inputs=held), attempts=1)
+
+
+def _keep(run_id: str, name: str, found: Found, attempts: int) -> str:
+    """In the ledger and as an artifact, each whether or not the other can be had. Returns the artifact's key."""
     key = incident_key(run_id)
-    trace = masked("".join(traceback.format_exception(error)), most=MOST)
-    request, response = _exchange(error)
     try:
-        engine = runtime.engine()
-        incident = engine.ledger.record_incident(
-            type=type(error).__name__,
-            message=masked(str(error)),
-            traceback=trace,
-            at=engine.clock.now(),
-            cycle_id=cycle_id,
-            instrument=instrument,
-            request=request,
-            response=response,
-            attempts=[{"run": run_id, "task": name, "attempts": attempts}],
-        )
+        incident = incidents.write(runtime.engine(), found, name, run_id=run_id, attempts=attempts)
         noted = f"ledger incident `{incident.id}`, seen {incident.count} time(s)"
     except Exception as failure:
         log.exception("the incident of %s could not be written to the ledger", name)
         noted = f"not in the ledger: {masked(f'{type(failure).__name__}: {failure}')}"
-    lines = [
-        f"# {type(error).__name__} in {name}",
-        f"```text\n{masked(str(error))}\n```",
-        f"- {noted}",
-        f"- attempts: {attempts}",
-    ]
-    if cycle_id is not None:
-        lines.append(f"- cycle `{cycle_id}`: `ffe explain {cycle_id}` shows its chain, `ffe run` repeats it")
-    lines.append(f"\n## Traceback\n```text\n{trace}\n```")
-    if request is not None:
-        lines.append(f"## Venue request\n```text\n{request}\n```\n## Venue response\n```text\n{response}\n```")
-    if inputs:
-        lines.append(f"## Inputs\n```json\n{masked(json.dumps(inputs, default=str, indent=1), most=4000)}\n```")
     try:
-        _publish(key, "\n".join(lines), f"{type(error).__name__} in {name}")
+        _publish(key, _page(name, found, noted, attempts), f"{found.type} in {name}")
     except Exception:
         log.exception("the incident of %s could not be published as an artifact", name)
     return key
 
 
-def _exchange(error: BaseException) -> tuple[str | None, str | None]:
-    """Request and response of the venue error nearest the top of the chain."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, VenueError) and seen.request is not None:
-            return masked(seen.request), masked(seen.response or "no response")
-        seen = seen.__cause__ or seen.__context__
-    return None, None
+def _page(name: str, found: Found, noted: str, attempts: int) -> str:
+    lines = [
+        f"# {found.type} in {name}",
+        f"```text\n{found.message}\n```",
+        f"- {noted}",
+        f"- attempts: {attempts}",
+    ]
+    if found.cycle_id is not None:
+        lines.append(
+            f"- cycle `{found.cycle_id}`: `ffe explain {found.cycle_id}` shows its chain, `ffe run` repeats it"
+        )
+    lines.append(f"\n## Traceback\n```text\n{found.traceback}\n```")
+    if found.request is not None:
+        lines.append(
+            f"## Venue request\n```text\n{found.request}\n```\n## Venue response\n```text\n{found.response}\n```"
+        )
+    if found.inputs:
+        lines.append(f"## Inputs\n```json\n{masked(json.dumps(found.inputs, default=str, indent=1), most=4000)}\n```")
+    return "\n".join(lines)
 
 
 def _publish(key: str, markdown: str, description: str) -> None:

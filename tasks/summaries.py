@@ -1,5 +1,6 @@
-"""What a person reads in the Prefect UI after a cycle: four tables, keyed by cycle."""
+"""What a person reads in the Prefect UI: four tables after a cycle, one page after a reconciliation."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import task
@@ -7,6 +8,8 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from ffe.cycle.report import CycleReport, InstrumentReport
+from ffe.orders.differences import Difference
+from ffe.orders.findings import Reconciliation
 
 
 @task(name="publish-report", cache_policy=NO_CACHE)
@@ -74,3 +77,27 @@ def _sizing(row: InstrumentReport) -> dict[str, Any]:
     clamps = sizing.pop("clamps", [])
     said = "; ".join(f"{clamp['name']} {clamp['before']} -> {clamp['after']}" for clamp in clamps)
     return {"instrument": row.instrument} | sizing | {"clamps": said}
+
+
+@task(name="publish-reconciliation", cache_policy=NO_CACHE)
+def publish_reconciliation(results: Sequence[Reconciliation]) -> None:
+    """What was settled and what still differs, as one artifact with a history."""
+    create_markdown_artifact("\n".join(_reconciled(results)), key="reconciliation", description="Ledger against venues")
+
+
+def _reconciled(results: Sequence[Reconciliation]) -> list[str]:
+    lines = ["# Reconciliation"]
+    for result in results:
+        said = "agrees with the ledger" if result.clean else f"**{len(result.open)} difference(s) remain**"
+        lines.append(f"\n## {result.venue} {result.account}: {said}\n{result.at:%Y-%m-%d %H:%M:%S} UTC\n")
+        lines += [f"- settled: {line}" for line in result.settled]
+        if result.open:
+            lines += ["\n| id | instrument | kind | venue | ledger | what |", "| --- | --- | --- | --- | --- | --- |"]
+            lines += [_difference(each) for each in result.open]
+            lines.append("\nNew exposure there is blocked until it is settled or `ffe reconcile --accept ID`.")
+    return lines
+
+
+def _difference(found: Difference) -> str:
+    cells = (found.id[:12], found.instrument or "all", found.kind, found.venue_says, found.ledger_says, found.message)
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"

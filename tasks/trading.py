@@ -6,7 +6,7 @@ from decimal import Decimal
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ffe.cycle import steps
+from ffe.cycle import ordering
 from ffe.decision.models import Context, Decision
 from ffe.errors import VenueReadError
 from ffe.market.models import Instrument
@@ -19,18 +19,6 @@ from tasks.retrying import worth_retrying
 
 
 @task(
-    name="recover-orders",
-    task_run_name="recover-orders {venue}",
-    cache_policy=NO_CACHE,
-    on_failure=[task_failed],
-)
-def recover_orders(venue: str) -> list[Order]:
-    """Settles what an earlier run left open at this venue, before anything new is decided."""
-    runtime.tell(venue, "settling open orders")
-    return steps.recover_venue(runtime.engine(), venue)
-
-
-@task(
     name="plan-order",
     task_run_name="plan-order {decision.instrument} {decision.action}",
     retries=1,
@@ -39,10 +27,10 @@ def recover_orders(venue: str) -> list[Order]:
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
-def plan_order(decision: Decision, context: Context, batch: BarBatch) -> steps.Planned:
+def plan_order(decision: Decision, context: Context, batch: BarBatch) -> ordering.Planned:
     """Size, stop and target from the venue's own balance and rules; or HOLD by the gate that said no. Reads only."""
     runtime.tell(decision.instrument, "sizing")
-    return steps.plan_order(runtime.engine(), decision, context, batch)
+    return ordering.plan_order(runtime.engine(), decision, context, batch)
 
 
 @task(
@@ -55,7 +43,7 @@ def plan_order(decision: Decision, context: Context, batch: BarBatch) -> steps.P
 def submit_order(plan: TradePlan, batch: BarBatch, available: Decimal, available_at: datetime) -> Order:
     """Sends at most one request. Never retried: an unknown outcome is looked up, not sent again."""
     runtime.tell(plan.intent.instrument, "submitting the order")
-    return steps.submit(runtime.engine(), plan, batch, available, available_at)
+    return ordering.submit(runtime.engine(), plan, batch, available, available_at)
 
 
 @task(
@@ -68,4 +56,4 @@ def submit_order(plan: TradePlan, batch: BarBatch, available: Decimal, available
 def resume_order(order: Order, instrument: Instrument) -> Order:
     """Carries on the order that a crash left unsent on this very bar."""
     runtime.tell(instrument.symbol, "resuming the order")
-    return steps.resume(runtime.engine(), order, instrument)
+    return ordering.resume(runtime.engine(), order, instrument)

@@ -1,6 +1,8 @@
 """What every room's tests share: a clean environment, recorded bars, and one Prefect API for the whole session."""
 
+import atexit
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -27,8 +29,10 @@ def _set_prefect_up() -> None:
     """Prefect reads its settings when it is first imported: they have to be there before any other conftest is."""
     for name in [name for name in os.environ if name.startswith(("FFE_", "PREFECT_"))]:
         del os.environ[name]
+    home = tempfile.mkdtemp(prefix="ffe-prefect-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
     os.environ |= {
-        "PREFECT_HOME": tempfile.mkdtemp(prefix="ffe-prefect-"),
+        "PREFECT_HOME": home,
         "PREFECT_API_URL": f"http://127.0.0.1:{_free_port()}/api",
         "PREFECT_LOGGING_LEVEL": "ERROR",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -57,7 +61,7 @@ def recorded_bars() -> Path:
 
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a real Prefect API over a real PostgreSQL, as `ffe run` starts it."""
+    """URL of a real Prefect API over SQLite, as `ffe run` starts it."""
     from ffe.cli.surroundings import await_healthy
 
     url = os.environ["PREFECT_API_URL"]

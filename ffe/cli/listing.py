@@ -1,6 +1,7 @@
 """`ffe balance`, `positions`, `orders`, `decisions`, `incidents`: what the venue and the ledger say."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -11,9 +12,14 @@ from ffe.cli.options import JsonOption, ModeOption, settings_from, with_venues
 from ffe.cli.surroundings import Surroundings
 from ffe.cli.tables import print_rows
 from ffe.cycle.engine import Engine
+from ffe.errors import VenueError
 from ffe.ledger.ledger import Ledger
-from ffe.money import plain
+from ffe.ledger.models import Position
+from ffe.money import ZERO, plain
+from ffe.observe.masking import masked
 from ffe.settings import Settings
+from ffe.venues.models import VenuePosition
+from ffe.venues.protocol import Broker
 
 LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most this many, newest first.")]
 
@@ -21,21 +27,29 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most this m
 def balance(mode: ModeOption = None, as_json: JsonOption = False) -> None:
     """What each venue says is there, less what the ledger has reserved."""
     with venues(settings_from(mode=mode)) as engine:
-        rows = [row for venue in _venues(engine.settings) for row in _balances(engine, venue)]
-    _show(
-        "balances",
-        rows,
-        ("venue", "account", "currency", "available", "hold", "reserved", "equity", "source"),
-        as_json=as_json,
-    )
+        rows, failed = _of_each(engine, _balances)
+    columns = ("venue", "account", "currency", "available", "hold", "reserved", "equity", "source")
+    _show("balances", rows, columns, as_json=as_json)
+    _end(failed)
 
 
 def positions(mode: ModeOption = None, as_json: JsonOption = False) -> None:
-    """Open positions: units at the venue beside units in the ledger."""
+    """Open positions: units at the venue beside units in the ledger, ours and those from elsewhere."""
     with venues(settings_from(mode=mode)) as engine:
-        rows = _positions(engine)
-    columns = ("venue", "account", "instrument", "venue_units", "ledger_units", "average_price", "protection", "agree")
+        rows, failed = _of_each(engine, _positions)
+    columns = (
+        "venue",
+        "account",
+        "instrument",
+        "venue_units",
+        "ledger_units",
+        "external_units",
+        "average_price",
+        "protection",
+        "agree",
+    )
     _show("positions", rows, columns, as_json=as_json)
+    _end(failed)
 
 
 def orders(limit: LimitOption = 50, as_json: JsonOption = False) -> None:
@@ -82,13 +96,29 @@ def venues(settings: Settings) -> Iterator[Engine]:
             engine.close()
 
 
-def _venues(settings: Settings) -> list[str]:
-    return sorted({instrument.venue for instrument in settings.instruments})
+def _of_each(
+    engine: Engine, read: Callable[[Engine, str], list[dict[str, Any]]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows of every venue that answers, and what went wrong at the others."""
+    rows: list[dict[str, Any]] = []
+    failed = []
+    for venue in engine.settings.venues:
+        try:
+            rows += read(engine, venue)
+        except VenueError as error:
+            failed.append(f"{venue}: {masked(str(error))}")
+    return rows, failed
+
+
+def _end(failed: Sequence[str]) -> None:
+    for line in failed:
+        print(f"ffe: {line}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(3)
 
 
 def _balances(engine: Engine, venue: str) -> list[dict[str, Any]]:
-    wanted = [instrument for instrument in engine.settings.instruments if instrument.venue == venue]
-    state = engine.broker(venue).account_state(wanted)
+    state = engine.broker(venue).account_state(engine.settings.instruments_at(venue))
     rows = []
     for item in state.balances:
         reserved = engine.ledger.reserved(venue, state.account, item.currency)
@@ -107,34 +137,33 @@ def _balances(engine: Engine, venue: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _positions(engine: Engine) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for venue in _venues(engine.settings):
-        broker = engine.broker(venue)
-        booked = {
-            p.instrument: p for p in engine.ledger.positions() if p.venue == venue and p.account == broker.account
-        }
-        held = {p.instrument: p for p in broker.positions()}
-        for symbol in sorted(held.keys() | booked.keys()):
-            there, here = held.get(symbol), booked.get(symbol)
-            if (there is None or there.units == 0) and (here is None or here.units == 0):
-                continue
-            units = "0" if there is None else plain(there.units)
-            ours = "0" if here is None else plain(here.units)
-            average = None if here is None else here.average_price
-            rows.append(
-                {
-                    "venue": venue,
-                    "account": broker.account,
-                    "instrument": symbol,
-                    "venue_units": units,
-                    "ledger_units": ours,
-                    "average_price": None if average is None else plain(average),
-                    "protection": [] if there is None else list(there.protection),
-                    "agree": (there.units if there is not None else 0) == (here.units if here is not None else 0),
-                }
-            )
-    return rows
+def _positions(engine: Engine, venue: str) -> list[dict[str, Any]]:
+    broker = engine.broker(venue)
+    booked = {p.instrument: p for p in engine.ledger.positions() if (p.venue, p.account) == (venue, broker.account)}
+    held = {p.instrument: p for p in broker.positions()}
+    symbols = sorted(held.keys() | booked.keys())
+    found = [_position(broker, symbol, held.get(symbol), booked.get(symbol)) for symbol in symbols]
+    return [row for row in found if row is not None]
+
+
+def _position(broker: Broker, symbol: str, there: VenuePosition | None, here: Position | None) -> dict[str, Any] | None:
+    """None where neither holds anything."""
+    units = ZERO if there is None else there.units
+    ours, external = (ZERO, ZERO) if here is None else (here.units, here.external)
+    if units == ours == external == 0:
+        return None
+    average = None if here is None else here.average_price
+    return {
+        "venue": broker.venue,
+        "account": broker.account,
+        "instrument": symbol,
+        "venue_units": plain(units),
+        "ledger_units": plain(ours),
+        "external_units": plain(external),
+        "average_price": None if average is None else plain(average),
+        "protection": [] if there is None else list(there.protection),
+        "agree": units == ours + external,
+    }
 
 
 def _from_ledger(read: Callable[[Ledger], Sequence[Any]]) -> list[dict[str, Any]]:

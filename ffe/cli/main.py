@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from ffe.cli import analyze, explain, listing, run, simulator, up
+from ffe.cli import analyze, explain, listing, reconcile, run, simulator, switch, up
 from ffe.errors import FfeError
 from ffe.observe.masking import masked
 
@@ -29,6 +29,11 @@ app.command("orders")(listing.orders)
 app.command("decisions")(listing.decisions)
 app.command("incidents")(listing.incidents)
 app.command("explain")(explain.explain)
+app.command("reconcile")(reconcile.reconcile)
+app.command("halt")(switch.halt)
+app.command("resume")(switch.resume)
+app.command("flatten")(switch.flatten)
+app.command("switch")(switch.switch)
 app.add_typer(simulator.app, name="simulator")
 
 

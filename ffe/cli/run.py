@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from ffe.cli.options import (
 )
 from ffe.cli.progress import Progress, progress
 from ffe.cli.surroundings import Surroundings
-from ffe.errors import FfeError
+from ffe.errors import FfeError, RefusedError
 from ffe.llm.factory import check_model_file
 from ffe.settings import Mode, Settings
 
@@ -48,8 +49,23 @@ def run(
         from ffe.cli.tables import print_cycle
 
         print_cycle(report)
+    _warn_of_switch(settings)
     if any(row["error"] is not None for row in report["instruments"]):
         raise typer.Exit(3)
+    if all((row["decision"] or {}).get("decided_by") == "halt" for row in report["instruments"]):
+        raise typer.Exit(RefusedError.exit_code)
+
+
+def _warn_of_switch(settings: Settings) -> None:
+    """A switch that is set explains orders that are missing from the table, also where another gate spoke first."""
+    from ffe.ledger.ledger import Ledger
+    from ffe.orders.switch import SwitchState
+
+    ledger = Ledger.open(settings.resolved_ledger_url)
+    standing = ledger.switch()
+    ledger.close()
+    if standing.state is not SwitchState.NORMAL:
+        print(f"ffe: the kill switch is at {standing}", file=sys.stderr)
 
 
 def run_cycle(settings: Settings) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`ffe simulator serve`: the venue simulator by itself."""
 
 import subprocess
+from pathlib import Path
 from typing import Annotated
 
 import httpx
@@ -23,6 +24,7 @@ def serve(
     bars: BarsOption = None,
     stale_minutes: StaleOption = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of the generated market.")] = None,
+    faults: Annotated[Path | None, typer.Option("--faults", help="JSON file of faults; see docs/simulator.md.")] = None,
 ) -> None:
     """Prints one JSON line with base URLs and throw-away credentials, then serves until it is interrupted."""
     from ffe.cli.surroundings import simulator_command
@@ -31,6 +33,8 @@ def serve(
     if seed is not None:
         settings = settings.model_copy(update={"simulator": settings.simulator.model_copy(update={"seed": seed})})
     command = [word for word in simulator_command(settings) if word != "--exit-with-stdin"]
+    if faults is not None:
+        command += ["--faults", str(faults)]
     raise typer.Exit(_call([*command, "--port", str(port)]))
 
 

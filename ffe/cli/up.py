@@ -14,6 +14,7 @@ import typer
 
 from ffe.cli.options import ModeOption, settings_from, with_venues
 from ffe.cli.surroundings import API, Surroundings, announced, free_port
+from ffe.environment import environment_of
 from ffe.errors import ConfigurationError, FfeError
 from ffe.processes import Child
 from ffe.settings import Mode, Settings
@@ -66,9 +67,7 @@ def _worker_environment(settings: Settings, api_url: str) -> dict[str, str]:
     """What flows and workers run with: our settings, this interpreter first on the path, and the GPU pool for decisions."""
     from tasks.local_api import environment
 
-    ours = {
-        "FFE_MODE": settings.mode.value,
-        "FFE_DATA_DIR": str(settings.data_dir),
+    ours = environment_of(settings) | {
         "FFE_DECIDE": "pool",
         "PREFECT_WORKER_QUERY_SECONDS": WORKER_POLL_SECONDS,
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),

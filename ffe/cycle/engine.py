@@ -129,5 +129,5 @@ def check_ready(settings: Settings) -> None:
     Raises:
         RefusedError: credentials missing, live not armed, a mode that may not trade there.
     """
-    for venue in sorted({instrument.venue for instrument in settings.instruments}):
+    for venue in settings.venues:
         open_broker(venue, settings, SystemClock())

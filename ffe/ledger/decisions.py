@@ -11,7 +11,7 @@ from ffe.errors import LedgerError
 from ffe.ledger.rows import insert_once, newest, records_of
 from ffe.ledger.tables import CycleRow, DecisionRow, ModelCallRow, SizingRow
 from ffe.market.models import Timeframe
-from ffe.risk.models import Denial, Sizing
+from ffe.risk.models import Denial, Sizing, Verdict
 
 
 def record_model_calls(
@@ -76,12 +76,15 @@ def record_decision(session: Session, decision: Decision) -> None:
         raise LedgerError(f"cycle {decision.cycle_id} already has a decision on {decision.instrument}")
 
 
-def record_sizing(session: Session, decision_id: str, sizing: Sizing | None, denial: Denial | None) -> None:
+def record_sizing(
+    session: Session, decision_id: str, sizing: Sizing | None, denial: Denial | None, verdicts: Sequence[Verdict]
+) -> None:
     row = SizingRow(
         decision_id=decision_id,
         arithmetic=None if sizing is None else sizing.model_dump(mode="json"),
         denial_code=None if denial is None else denial.code,
         denial_reason=None if denial is None else denial.reason,
+        verdicts=[verdict.model_dump(mode="json") for verdict in verdicts],
     )
     insert_once(session, row)
 

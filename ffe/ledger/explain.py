@@ -42,7 +42,8 @@ def explain(session: Session, text: str) -> Document | None:
         return _cycle(session, found)
     if isinstance(found, OrderRow):
         decision = session.get(DecisionRow, found.decision_id)
-        return {"kind": "order", "id": found.id} | _chain(session, decision, [found])
+        others = [row for row in _orders_of(session, found.decision_id) if row.id != found.id]
+        return {"kind": "order", "id": found.id} | _chain(session, decision, [found, *others])
     return {"kind": "decision", "id": found.id} | _chain(session, found, _orders_of(session, found.id))
 
 
@@ -109,10 +110,12 @@ def _chain(session: Session, decision: DecisionRow | None, orders: list[OrderRow
 
 
 def _missing(chain: Document, decision: DecisionRow | None, orders: list[OrderRow]) -> list[str]:
+    """A close that a gate or the kill switch asked for has no question and no answer behind it."""
     needed = ["decision"] if orders else []
-    if orders or (decision is not None and decision.decided_by == Author.MODEL):
+    entered = any(order.leg == Leg.ENTRY for order in orders)
+    if entered or (decision is not None and decision.decided_by == Author.MODEL):
         needed += ["cycle", "batch", "quality", "model_call"]
-    if any(order.leg == Leg.ENTRY for order in orders):
+    if entered:
         needed.append("sizing")
     return [name for name in needed if chain[name] is None]
 

@@ -1,5 +1,6 @@
 """Books what a venue says of an order: its fills once each, the position they make, and the state they imply, all at once."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from ffe.errors import LedgerError
+from ffe.ledger.account_tables import AdjustmentRow
+from ffe.ledger.models import adjustment_id
 from ffe.ledger.order_tables import FillRow, OrderRow, PositionRow
 from ffe.ledger.orders import append, move
-from ffe.ledger.position import Holding, after_fill
+from ffe.ledger.position import Holding, after_fill, own_units
 from ffe.ledger.rows import exact_sum, insert_once, locked, record_of
 from ffe.money import ZERO
-from ffe.orders.models import Fill, Order, OrderState, Side
+from ffe.orders.models import Fill, Leg, Order, OrderState, Side
 from ffe.venues.models import VenueOrder
 
 _LIVE = frozenset({OrderState.ACCEPTED, OrderState.PARTIAL})
@@ -32,12 +35,13 @@ def book(session: Session, order_id: str, venue_order: VenueOrder, at: datetime)
         )
     if venue_order.venue_order_id is not None:
         row.venue_order_id = venue_order.venue_order_id
+    before = list(row.protection_ids)
     if venue_order.protection_ids:
-        row.protection_ids = list(venue_order.protection_ids)
-    news = [fill for fill in venue_order.fills if _book_fill(session, row, fill, at)]
+        replace_protection(row, venue_order.protection_ids)
+    news = _book_fills(session, row, venue_order.fills, at)
     _sum_up(session, row)
     old, new = OrderState(row.state), _implied(venue_order.state, row)
-    detail = {"venue_state": venue_order.state, "fills": [fill.venue_fill_id for fill in news]}
+    detail = {"venue_state": venue_order.state, "fills": [fill.venue_fill_id for fill in news], "before": before}
     if new is not old and not old.final and not _backwards(old, new):
         move(session, row, new, at, reason=venue_order.reason, detail=detail)
     elif news:
@@ -63,11 +67,38 @@ def _backwards(old: OrderState, new: OrderState) -> bool:
     return old is OrderState.PARTIAL and new is OrderState.ACCEPTED
 
 
-def _book_fill(session: Session, order: OrderRow, fill: Fill, at: datetime) -> bool:
+def replace_protection(row: OrderRow, ids: Sequence[str]) -> bool:
+    """The ids that protect a locked entry; those that are no longer among them are counted. False when they are the same."""
+    before = set(row.protection_ids)
+    if before == set(ids):
+        return False
+    row.protection_ids, row.dead_protection = list(ids), row.dead_protection + len(before.difference(ids))
+    return True
+
+
+def _book_fills(session: Session, order: OrderRow, fills: Sequence[Fill], at: datetime) -> list[Fill]:
+    """The new ones. The position is held first: fills get their numbers in the order in which they moved it."""
+    if not fills:
+        return []
     place: dict[str, Any] = {"venue": order.venue, "account": order.account, "instrument": order.instrument}
+    insert_once(session, PositionRow(**place, units=ZERO, average_price=None, realised=ZERO, updated_at=at))
+    position = locked(session, PositionRow, *place.values())
+    news = [fill for fill in fills if _is_new(session, order, fill, place, at)]
+    for fill in news:
+        own = own_units(position.units, Leg(order.leg), Side(order.side), fill.units)
+        if own != 0:
+            _move(position, Side(order.side), own, fill.price, at=at)
+        if own != fill.units:
+            _move_external(session, order, fill, fill.units - own)
+    if news and position.units == 0:
+        _end_protection(session, order, at)
+    session.flush()
+    return news
+
+
+def _is_new(session: Session, order: OrderRow, fill: Fill, place: dict[str, Any], at: datetime) -> bool:
     row = FillRow(order_id=order.id, **place, side=order.side, **fill.model_dump(), booked_at=at)
     if insert_once(session, row):
-        _move_position(session, order, fill, at)
         return True
     query = select(FillRow).where(
         FillRow.venue == order.venue, FillRow.account == order.account, FillRow.venue_fill_id == fill.venue_fill_id
@@ -78,14 +109,38 @@ def _book_fill(session: Session, order: OrderRow, fill: Fill, at: datetime) -> b
     return False
 
 
-def _move_position(session: Session, order: OrderRow, fill: Fill, at: datetime) -> None:
-    key = (order.venue, order.account, order.instrument)
-    place: dict[str, Any] = dict(zip(("venue", "account", "instrument"), key, strict=True))
-    insert_once(session, PositionRow(**place, units=ZERO, average_price=None, realised=ZERO, updated_at=at))
-    row = locked(session, PositionRow, *key)
-    now = after_fill(Holding(row.units, row.average_price, row.realised), Side(order.side), fill.units, fill.price)
+def _move(row: PositionRow, side: Side, units: Decimal, price: Decimal, *, at: datetime) -> None:
+    now = after_fill(Holding(row.units, row.average_price, row.realised), side, units, price)
     row.units, row.average_price, row.realised, row.updated_at = now.units, now.average_price, now.realised, at
-    session.flush()
+
+
+def _move_external(session: Session, order: OrderRow, fill: Fill, units: Decimal) -> None:
+    """Units that a flatten took which were never ours."""
+    row = AdjustmentRow(
+        id=adjustment_id(order.venue, order.account, fill.venue_fill_id),
+        venue=order.venue,
+        account=order.account,
+        instrument=order.instrument,
+        units=units * Side(order.side).sign,
+        price=fill.price,
+        cause=order.leg,
+        time=fill.time,
+    )
+    insert_once(session, row)
+
+
+def _end_protection(session: Session, order: OrderRow, at: datetime) -> None:
+    """A stop that filled in part has nothing left to protect once something else closed the rest."""
+    query = select(OrderRow).where(
+        OrderRow.venue == order.venue,
+        OrderRow.account == order.account,
+        OrderRow.instrument == order.instrument,
+        OrderRow.leg == Leg.PROTECTION.value,
+        OrderRow.id != order.id,
+        col(OrderRow.state).in_([state.value for state in _LIVE]),
+    )
+    for row in session.exec(query.with_for_update()).all():
+        move(session, row, OrderState.CANCELLED, at, reason="position_closed")
 
 
 def _sum_up(session: Session, row: OrderRow) -> None:

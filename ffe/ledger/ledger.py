@@ -1,33 +1,32 @@
 """The one door to the truth: every method is one transaction; what it returns is frozen.
 
 The work is in the module of each noun (`orders`, `fills`, `reservations`, ...), as functions of a session; this facade only
-opens that session, for writing or for reading. Safe to share between threads; a process opens its own.
+opens that session, for writing or for reading. What it says of orders is in `order_ledger`, what it says of accounts in
+`account_ledger`. Safe to share between threads; a process opens its own.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from ffe.decision.models import Decision, ModelCall
 from ffe.errors import LedgerError, RefusedError
-from ffe.ledger import cycles, decisions, evidence, explain, fills, incidents, orders, positions, reservations
+from ffe.ledger import cycles, decisions, evidence, explain, incidents
+from ffe.ledger.account_ledger import AccountLedger
 from ffe.ledger.database import Database, shown
 from ffe.ledger.migrate import upgrade_database
-from ffe.ledger.models import Cycle, Incident, OrderEvent, Position, Reservation
-from ffe.ledger.order_tables import OrderRow
-from ffe.ledger.rows import locked
+from ffe.ledger.models import Cycle, Incident
+from ffe.ledger.order_ledger import OrderLedger
 from ffe.market.models import Timeframe
 from ffe.market.quality import QualityReport
-from ffe.orders.models import Fill, Intent, Leg, Order, OrderState, check_transition
-from ffe.risk.models import Denial, Sizing
+from ffe.risk.models import Denial, Sizing, Verdict
 from ffe.sources.models import BarBatch
-from ffe.venues.models import InstrumentSpec, VenueOrder
+from ffe.venues.models import InstrumentSpec
 
 
-class Ledger:
+class Ledger(OrderLedger, AccountLedger):
     """Open one with `Ledger.open`. Every method raises LedgerError when the database refuses."""
 
     def __init__(self, database: Database) -> None:
@@ -120,9 +119,12 @@ class Ledger:
         with self.database.write() as session:
             decisions.record_decision(session, decision)
 
-    def record_sizing(self, decision_id: str, sizing: Sizing | None, denial: Denial | None = None) -> None:
+    def record_sizing(
+        self, decision_id: str, sizing: Sizing | None, denial: Denial | None = None, verdicts: Sequence[Verdict] = ()
+    ) -> None:
+        """Once per decision; `verdicts` is what each risk rule said."""
         with self.database.write() as session:
-            decisions.record_sizing(session, decision_id, sizing, denial)
+            decisions.record_sizing(session, decision_id, sizing, denial, verdicts)
 
     def sizing(self, decision_id: str) -> Sizing | None:
         """The arithmetic of a decision's order; None for a close, a denial and a HOLD."""
@@ -137,135 +139,6 @@ class Ledger:
     def decisions(self, limit: int = 50) -> list[Decision]:
         with self.database.read() as session:
             return decisions.decisions(session, limit)
-
-    # orders
-
-    def plan(self, intent: Intent, at: datetime) -> tuple[Order, bool]:
-        """The order of this intent's key, PLANNED when it is new (True), or as it stands."""
-        with self.database.write() as session:
-            return orders.plan(session, intent, at)
-
-    def transition(
-        self,
-        order_id: str,
-        to: OrderState,
-        at: datetime,
-        *,
-        reason: str | None = None,
-        venue_order_id: str | None = None,
-        checkpoint: str | None = None,
-        detail: dict[str, Any] | None = None,
-    ) -> Order:
-        """One step of the state table with its event; a final one releases the reservation.
-
-        Raises:
-            IllegalTransitionError: not in the table.
-        """
-        with self.database.write() as session:
-            return orders.transition(
-                session,
-                order_id,
-                to,
-                at,
-                reason=reason,
-                venue_order_id=venue_order_id,
-                checkpoint=checkpoint,
-                detail=detail,
-            )
-
-    def book(self, order_id: str, venue_order: VenueOrder, at: datetime) -> Order:
-        """Fills, position, state and reservation of one venue report, once each."""
-        with self.database.write() as session:
-            return fills.book(session, order_id, venue_order, at)
-
-    def resending(self, order_id: str, at: datetime, reason: str) -> Order:
-        with self.database.write() as session:
-            return orders.resending(session, order_id, at, reason)
-
-    def note(self, order_id: str, at: datetime, reason: str) -> Order:
-        with self.database.write() as session:
-            return orders.note(session, order_id, at, reason)
-
-    def order(self, order_id: str) -> Order:
-        with self.database.read() as session:
-            return orders.order(session, order_id)
-
-    def order_for(
-        self, account: str, instrument: str, timeframe: Timeframe, bar_close: datetime, leg: Leg
-    ) -> Order | None:
-        with self.database.read() as session:
-            return orders.order_for(session, account, instrument, timeframe=timeframe, bar_close=bar_close, leg=leg)
-
-    def open_orders(self, venue: str | None = None, account: str | None = None) -> list[Order]:
-        """Orders that are not in a final state, oldest first."""
-        with self.database.read() as session:
-            return orders.open_orders(session, venue, account)
-
-    def orders(self, limit: int = 50) -> list[Order]:
-        with self.database.read() as session:
-            return orders.orders(session, limit)
-
-    def order_events(self, order_id: str) -> list[OrderEvent]:
-        with self.database.read() as session:
-            return orders.events(session, order_id)
-
-    def fills(self, order_id: str) -> list[Fill]:
-        with self.database.read() as session:
-            return fills.fills_of(session, order_id)
-
-    def positions(self) -> list[Position]:
-        with self.database.read() as session:
-            return positions.positions(session)
-
-    # reservations
-
-    def reserve(
-        self,
-        order_id: str,
-        currency: str,
-        amount: Decimal,
-        available: Decimal,
-        at: datetime,
-        *,
-        available_at: datetime | None = None,
-    ) -> None:
-        """Sets `amount` aside and takes the order PLANNED -> RESERVED. Once: a RESERVED order keeps what it has.
-
-        `available_at` is when `available` was read; reservations used up by fills since then count against it too.
-
-        Raises:
-            InsufficientAvailableError: it does not fit; the order stays PLANNED.
-            IllegalTransitionError: the order is beyond RESERVED.
-        """
-        with self.database.write() as session:
-            row = locked(session, OrderRow, order_id)
-            if row.state != OrderState.RESERVED:
-                check_transition(order_id, OrderState(row.state), OrderState.RESERVED)
-                reservations.take(
-                    session, row, currency=currency, amount=amount, available=available, at=at, read_at=available_at
-                )
-                orders.move(session, row, OrderState.RESERVED, at)
-
-    def reserved(self, venue: str, account: str, currency: str) -> Decimal:
-        """Sum of the open reservations."""
-        with self.database.read() as session:
-            return reservations.held(session, venue, account, currency)
-
-    def open_reservations(self) -> list[Reservation]:
-        with self.database.read() as session:
-            return reservations.open_reservations(session)
-
-    def release_stale(self, at: datetime, older_than: timedelta) -> list[Order]:
-        """Denies (`reservation_expired`) orders that were planned or reserved longer ago than this and never sent."""
-        stale = (OrderState.PLANNED.value, OrderState.RESERVED.value)
-        denied = []
-        with self.database.write() as session:
-            for order in orders.open_orders(session, None, None, stale):
-                if order.updated_at < at - older_than:
-                    denied.append(
-                        orders.transition(session, order.id, OrderState.DENIED, at, reason="reservation_expired")
-                    )
-        return denied
 
     # incidents and the whole chain
 

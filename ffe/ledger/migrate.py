@@ -81,7 +81,7 @@ def config(connection: Connection) -> "Config":
 
 def include_name(name: str | None, kind: str, parents: Any) -> bool:
     """Only the ledger's own tables: a PostgreSQL database may be shared with others (Prefect's, for one)."""
-    from ffe.ledger.order_tables import METADATA
+    from ffe.ledger.schema import METADATA
 
     del parents
     return kind != "table" or name in METADATA.tables

@@ -3,10 +3,14 @@
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict
 
-from ffe.orders.models import OrderState
+from ffe.orders.models import OrderState, Side
+
+# Fixed for ever, like the one of client order ids.
+ADJUSTMENT_NAMESPACE = UUID("a9d1d7a4-6c5e-5f4b-8a54-4d5a5b1f7c21")
 
 
 class _Record(BaseModel):
@@ -49,7 +53,10 @@ class Reservation(_Record):
 
 
 class Position(_Record):
-    """Booked from fills. `units` signed, negative is short; `realised` in the quote currency, before fees."""
+    """Booked from fills. `units` signed, negative is short; `realised` in the quote currency, before fees.
+
+    `external` units lie in the account too and no order of ours made them. `updated_at` None: nothing was ever booked.
+    """
 
     venue: str
     account: str
@@ -57,7 +64,60 @@ class Position(_Record):
     units: Decimal
     average_price: Decimal | None
     realised: Decimal
-    updated_at: datetime
+    updated_at: datetime | None
+    external: Decimal = Decimal(0)
+
+
+class Cursor(_Record):
+    """How far reconciliation has read a venue, and the cash and wallets it saw there."""
+
+    venue: str
+    account: str
+    checkpoint: str
+    totals: dict[str, Decimal]
+    at: datetime
+
+
+class Adjustment(_Record):
+    """Units at the venue that no order of ours made: held before we came, traded by hand, taken by the venue. `units` signed."""
+
+    id: str
+    venue: str
+    account: str
+    instrument: str
+    units: Decimal
+    price: Decimal | None
+    cause: str
+    time: datetime
+
+
+def adjustment_id(*event: str) -> str:
+    """A pure function of the venue's event, so that a second look at it makes no second adjustment."""
+    return str(uuid5(ADJUSTMENT_NAMESPACE, "|".join(event)))
+
+
+class EquityMark(_Record):
+    venue: str
+    account: str
+    currency: str
+    equity: Decimal
+    at: datetime
+
+
+class ClosedTrade(_Record):
+    """What one closing order realised of an entry. `side` is the position's: BUY was long. `return_on_notional` is a share, after known fees."""
+
+    instrument: str
+    side: Side
+    units: Decimal
+    entry_price: Decimal
+    exit_price: Decimal
+    realised: Decimal
+    fees: Decimal
+    return_on_notional: Decimal
+    opened_at: datetime
+    closed_at: datetime
+    decision_id: str | None
 
 
 class Incident(_Record):

@@ -7,19 +7,7 @@ from typing import Any
 from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field
 
-from ffe.ledger.tables import METADATA, LedgerRow, amount, document, moment, text
-
-# Importing this module completes the metadata: both halves are in it.
-__all__ = [
-    "METADATA",
-    "AccountRow",
-    "FillRow",
-    "IncidentRow",
-    "OrderEventRow",
-    "OrderRow",
-    "PositionRow",
-    "ReservationRow",
-]
+from ffe.ledger.tables import LedgerRow, amount, document, moment, text
 
 
 class AccountRow(LedgerRow, table=True):
@@ -69,6 +57,9 @@ class OrderRow(LedgerRow, table=True):
     fees: Decimal = amount(default=Decimal(0))
     protection_ids: list[str] = document(default_factory=list)
     submitted_at: datetime | None = moment(default=None)
+    trailing_distance: Decimal | None = amount(default=None)
+    dead_protection: int = 0
+    watched: bool = False
     created_at: datetime = moment(index=True)
     updated_at: datetime = moment()
 

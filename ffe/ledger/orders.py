@@ -1,12 +1,13 @@
 """Orders and their append-only events. Every change of state passes through `move`, which holds the row and checks the table."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from sqlmodel import Session, col, select
 
+from ffe.errors import IllegalTransitionError
 from ffe.ledger.models import OrderEvent
 from ffe.ledger.order_tables import OrderEventRow, OrderRow
 from ffe.ledger.reservations import release
@@ -15,6 +16,7 @@ from ffe.market.models import Timeframe
 from ffe.orders.models import Intent, Leg, Order, OrderState, check_transition
 
 OPEN_STATES = tuple(state.value for state in OrderState if not state.final)
+_UNKNOWN = (OrderState.SUBMITTING, OrderState.UNRESOLVED)
 
 
 def order_for(
@@ -28,6 +30,11 @@ def order_for(
         OrderRow.leg == leg.value,
     )
     row = session.exec(query).first()
+    return None if row is None else record_of(Order, row)
+
+
+def by_client_id(session: Session, client_order_id: str) -> Order | None:
+    row = session.exec(select(OrderRow).where(OrderRow.client_order_id == client_order_id)).first()
     return None if row is None else record_of(Order, row)
 
 
@@ -87,11 +94,14 @@ def transition(
     venue_order_id: str | None = None,
     checkpoint: str | None = None,
     detail: dict[str, Any] | None = None,
+    only_from: Collection[OrderState] | None = None,
 ) -> Order:
     """One step of the table. Reaching a final state again is no step: the order is returned as it stands."""
     row = locked(session, OrderRow, order_id)
     if to.final and row.state == to:
         return record_of(Order, row)
+    if only_from is not None and row.state not in only_from:
+        raise IllegalTransitionError(f"order {order_id} is {row.state} by now, so it does not become {to}")
     row.venue_order_id = row.venue_order_id if venue_order_id is None else venue_order_id
     row.checkpoint = row.checkpoint if checkpoint is None else checkpoint
     move(session, row, to, at, reason=reason, detail=detail)
@@ -99,8 +109,14 @@ def transition(
 
 
 def resending(session: Session, order_id: str, at: datetime, reason: str) -> Order:
-    """Announces that the identical request goes out once more: an event, and a new start of the quiet period."""
+    """Announces that the identical request goes out once more: an event, and a new start of the quiet period.
+
+    Raises:
+        IllegalTransitionError: its outcome is not unknown, or not any more.
+    """
     row = locked(session, OrderRow, order_id)
+    if row.state not in _UNKNOWN:
+        raise IllegalTransitionError(f"order {order_id} is {row.state}: its request must not go out again")
     row.submitted_at = row.updated_at = at
     append(session, order_id, at, OrderState(row.state), OrderState(row.state), reason=reason)
     return record_of(Order, row)

@@ -7,7 +7,8 @@ through zero closes the old side and opens the new one at its own price.
 from decimal import Decimal
 from typing import NamedTuple
 
-from ffe.orders.models import Side
+from ffe.money import ZERO
+from ffe.orders.models import Leg, Side
 
 
 class Holding(NamedTuple):
@@ -16,6 +17,19 @@ class Holding(NamedTuple):
     units: Decimal
     average_price: Decimal | None
     realised: Decimal
+
+
+FLAT = Holding(ZERO, None, ZERO)
+
+
+def own_units(held: Decimal, leg: Leg, side: Side, units: Decimal) -> Decimal:
+    """How much of a fill moves what is ours. A close may also take what is not: only its part against our units counts.
+
+    A flatten does so on purpose, any other close when a stop has filled that nobody here has seen yet.
+    """
+    if leg.opens:
+        return units
+    return min(units, max(ZERO, -held * side.sign))
 
 
 def after_fill(held: Holding, side: Side, units: Decimal, price: Decimal) -> Holding:

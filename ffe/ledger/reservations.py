@@ -19,6 +19,12 @@ from ffe.ledger.rows import exact_sum, insert_once, locked, records_of
 from ffe.money import plain
 
 
+def lock_account(session: Session, venue: str, account: str) -> None:
+    """Everything that weighs an account's money or units against each other queues up here until the transaction ends."""
+    insert_once(session, AccountRow(venue=venue, account=account))
+    locked(session, AccountRow, venue, account)
+
+
 def held(session: Session, venue: str, account: str, currency: str, read_at: datetime | None = None) -> Decimal:
     """Sum of open reservations, plus those that fills used up after `read_at`."""
     missing: ColumnElement[bool] = col(ReservationRow.released_at).is_(None)
@@ -40,13 +46,11 @@ def take(
     at: datetime,
     read_at: datetime | None,
 ) -> None:
-    """Sets `amount` aside for a locked order. An amount of zero (a close) always fits.
+    """Sets `amount` aside for an order; order and account are locked. An amount of zero (a close) always fits.
 
     Raises:
         InsufficientAvailableError: open reservations and `amount` exceed `available`; nothing is written.
     """
-    insert_once(session, AccountRow(venue=order.venue, account=order.account))
-    locked(session, AccountRow, order.venue, order.account)
     taken = held(session, order.venue, order.account, currency, read_at)
     if amount > 0 and exact_sum((taken, amount)) > available:
         free = exact_sum((available, -taken))

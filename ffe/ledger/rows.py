@@ -33,13 +33,16 @@ def values_of(row: LedgerRow) -> dict[str, Any]:
     return {attribute.key: getattr(row, attribute.key) for attribute in class_mapper(type(row)).column_attrs}
 
 
-def locked(session: Session, table: type[Row], *key: Any) -> Row:
+def locked(session: Session, table: type[Row], *key: Any, shared: bool = False) -> Row:
     """The row of a primary key, held until the transaction ends and read afresh.
+
+    `shared` keeps writers out and lets other readers in: it waits only for a transaction that holds the row for itself.
 
     Raises:
         LedgerError: no such row.
     """
-    row = session.get(table, key[0] if len(key) == 1 else key, with_for_update=True, populate_existing=True)
+    lock: Any = {"read": True} if shared else True
+    row = session.get(table, key[0] if len(key) == 1 else key, with_for_update=lock, populate_existing=True)
     if row is None:
         raise LedgerError(f"the ledger has no {table.__tablename__} {'/'.join(map(str, key))}")
     return row

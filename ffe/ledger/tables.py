@@ -78,6 +78,7 @@ class InstrumentSpecRow(LedgerRow, table=True):
     tradeable: bool
     status: str = text()
     fetched_at: datetime = moment()
+    min_trailing_distance: Decimal | None = amount(default=None)
 
 
 class BarBatchRow(LedgerRow, table=True):
@@ -169,3 +170,4 @@ class SizingRow(LedgerRow, table=True):
     arithmetic: dict[str, Any] | None = document()
     denial_code: str | None = text()
     denial_reason: str | None = text()
+    verdicts: list[Any] | None = document(default=None)

@@ -89,10 +89,25 @@ class Side(StrEnum):
 
 
 class Leg(StrEnum):
-    """What the order is to its decision. Protection at the venue belongs to the entry; a watched exit has its own leg."""
+    """What the order is to its decision. Only an entry opens exposure; everything else can only take it away.
+
+    entry, exit   what a model's decision asks for
+    protection    the entry's stop or target, filled at the venue: nobody here sent it, reconciliation adopts it
+    watched       a stop or target that the venue can't hold, sent by the exit watch when its price was reached
+    repair        the close of a filled entry whose protection could not be had
+    flatten       the kill switch closes what is held
+    """
 
     ENTRY = "entry"
     EXIT = "exit"
+    PROTECTION = "protection"
+    WATCHED = "watched"
+    REPAIR = "repair"
+    FLATTEN = "flatten"
+
+    @property
+    def opens(self) -> bool:
+        return self is Leg.ENTRY
 
 
 def client_order_id(account: str, instrument: str, timeframe: Timeframe, bar_close: datetime, leg: Leg) -> str:
@@ -122,6 +137,7 @@ class OrderTerms(BaseModel):
     reserve_currency: str
     reserve_amount: Decimal
     cancel_first: tuple[str, ...] = ()
+    trailing_distance: Decimal | None = None
 
 
 class Intent(OrderTerms):
@@ -151,6 +167,7 @@ class Order(OrderTerms):
     """What the ledger holds of an order, as of its newest event.
 
     `submitted_at` is the newest moment at which a request for it may have gone to the wire; None means never sent.
+    `dead_protection` counts protection orders of this entry that stopped working; `watched`: we watch its exit ourselves.
     """
 
     id: str
@@ -166,3 +183,5 @@ class Order(OrderTerms):
     updated_at: datetime
     protection_ids: tuple[str, ...] = ()
     submitted_at: datetime | None = None
+    dead_protection: int = 0
+    watched: bool = False

@@ -1,6 +1,6 @@
 """The request that an order in the ledger stands for: a pure function of it, so that a resend after a restart is the identical one."""
 
-from ffe.orders.models import Intent, Leg, Order
+from ffe.orders.models import Intent, Order
 from ffe.venues.models import OrderRequest
 
 
@@ -13,6 +13,7 @@ def request_for(order: Intent | Order) -> OrderRequest:
         price_bound=order.price_bound,
         stop_loss=order.stop_loss,
         take_profit=order.take_profit,
-        reduce_only=order.leg is Leg.EXIT,
+        reduce_only=not order.leg.opens,
         cancel_first=order.cancel_first,
+        trailing_distance=order.trailing_distance,
     )

@@ -11,16 +11,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from ffe.clock import Clock
-from ffe.errors import LedgerError, OrderRejectedError, VenueError
+from ffe.errors import HaltedError, IllegalTransitionError, LedgerError, OrderRejectedError, VenueError
 from ffe.ledger.ledger import Ledger
-from ffe.orders.models import Order, OrderState
+from ffe.orders.models import Leg, Order, OrderState
 from ffe.orders.request import request_for
 from ffe.venues.models import VenueOrder
 from ffe.venues.protocol import Broker
 
 Sleep = Callable[[float], None]
 
-# venues.md 4.1: 15.5 s in all; a request that reached the venue is listed there well within it.
+# 15.5 s in all; a request that reached the venue is listed there well within it.
 POLLS = (0.5, 1.0, 2.0, 4.0, 8.0)
 # Counted from the newest send. After it, a venue that has not heard of the order will not hear of it any more.
 QUIET = timedelta(seconds=60)
@@ -29,6 +29,8 @@ RESEND_WITHIN = timedelta(minutes=5)
 
 SENT = frozenset({OrderState.SUBMITTING, OrderState.UNRESOLVED})
 UNSENT = frozenset({OrderState.PLANNED, OrderState.RESERVED})
+# Legs whose decision was made on a bar and grows old with it.
+DECIDED = frozenset({Leg.ENTRY, Leg.EXIT})
 
 log = logging.getLogger(__name__)
 
@@ -54,22 +56,45 @@ def recover(ledger: Ledger, broker: Broker, clock: Clock, sleep: Sleep = time.sl
     """Settles what earlier runs left behind at this venue and account; returns every order it looked at.
 
     Planned or reserved rows whose bar is no longer the newest are DENIED `abandoned_before_sending`: they never left this
-    machine, and their decision is old. Those of the newest bar are left for its rerun to carry on.
+    machine, and their decision is old. Those of the newest bar are left for its rerun to carry on, and so are young closes that
+    belong to no bar. A protection is not ours to look up: nobody here sent it.
     """
     settled = []
     for order in ledger.open_orders(broker.venue, broker.account):
+        if order.leg is Leg.PROTECTION:
+            continue
         if order.state not in UNSENT:
             settled.append(resolve(order, ledger, broker, clock, sleep))
-        elif clock.now() >= order.bar_close + order.timeframe.duration:
-            reason = "abandoned_before_sending"
-            settled.append(ledger.transition(order.id, OrderState.DENIED, clock.now(), reason=reason))
+        elif clock.now() >= _carried_on_until(order):
+            settled.append(_abandon(order, ledger, clock))
     return settled
 
 
-def blocked(ledger: Ledger, venue: str, account: str, instrument: str, *, but: str | None = None) -> Order | None:
-    """The order of unknown outcome that blocks new exposure on `instrument`; `but` is an order id that may not block itself."""
+def _carried_on_until(order: Order) -> datetime:
+    if order.leg in DECIDED:
+        return order.bar_close + order.timeframe.duration
+    return order.updated_at + QUIET
+
+
+def _abandon(order: Order, ledger: Ledger, clock: Clock) -> Order:
+    """DENIED, unless its own process claimed it this very moment."""
+    reason = "abandoned_before_sending"
+    try:
+        return ledger.transition(order.id, OrderState.DENIED, clock.now(), reason=reason, only_from=UNSENT)
+    except IllegalTransitionError:
+        return ledger.order(order.id)
+
+
+def blocked(
+    ledger: Ledger, venue: str, account: str, instrument: str, *, but: str | None = None, closing: bool = False
+) -> Order | None:
+    """The order of unknown outcome that stands in the way on `instrument`: any before an entry, only a close before a close.
+
+    `but` is an order id that may not block itself.
+    """
     for order in ledger.open_orders(venue, account):
-        if order.instrument == instrument and order.state in SENT and order.id != but:
+        in_the_way = order.instrument == instrument and order.state in SENT and order.id != but
+        if in_the_way and not (closing and order.leg.opens):
             return order
     return None
 
@@ -104,17 +129,30 @@ def _look(
 def _not_found(order: Order, ledger: Ledger, broker: Broker, clock: Clock, sleep: Sleep) -> Order:
     if order.venue_order_id is not None:
         return _keep(order, ledger, clock, f"the venue acknowledged {order.venue_order_id} and does not find it now")
+    reason = "sent; the venue has not heard of it"
     if broker.resendable() and clock.now() - order.created_at <= RESEND_WITHIN:
-        return _resend(order, ledger, broker, clock, sleep)
+        try:
+            return _resend(order, ledger, broker, clock, sleep)
+        except HaltedError as error:
+            reason = f"{reason}, and it is not sent again: {error}"
     if clock.now() - _sent_at(order) > QUIET:
-        return ledger.transition(order.id, OrderState.CANCELLED, clock.now(), reason="never_reached_venue")
-    return _keep(order, ledger, clock, "sent; the venue has not heard of it")
+        return _settle(order, ledger, clock, OrderState.CANCELLED, "never_reached_venue")
+    return _keep(order, ledger, clock, reason)
 
 
 def _resend(order: Order, ledger: Ledger, broker: Broker, clock: Clock, sleep: Sleep) -> Order:
-    """The identical body under the same client id, once, announced first. What it raises is looked into, not believed."""
+    """The identical body under the same client id, once, announced first. What it raises is looked into, not believed.
+
+    Not while somebody else has settled it: an order that was denied or given up must not come back.
+
+    Raises:
+        HaltedError: the kill switch or a difference stands before it by now: nothing was sent.
+    """
     order = _keep(order, ledger, clock, "sent; the venue has not heard of it")
-    order = ledger.resending(order.id, clock.now(), "sending the identical request again")
+    try:
+        order = ledger.resending(order.id, clock.now(), "sending the identical request again")
+    except IllegalTransitionError:
+        return ledger.order(order.id)
     rejected: OrderRejectedError | None = None
     try:
         found: VenueOrder | None = broker.submit(request_for(order), str(order.checkpoint))
@@ -129,7 +167,7 @@ def _resend(order: Order, ledger: Ledger, broker: Broker, clock: Clock, sleep: S
     if found is not None:
         return ledger.book(order.id, found, clock.now())
     if rejected is not None and failure is None:
-        return ledger.transition(order.id, OrderState.REJECTED, clock.now(), reason=rejected.reason)
+        return _settle(order, ledger, clock, OrderState.REJECTED, rejected.reason)
     return _keep(order, ledger, clock, "sent twice; the venue has not heard of it")
 
 
@@ -140,4 +178,13 @@ def _keep(order: Order, ledger: Ledger, clock: Clock, reason: str) -> Order:
         return order
     if order.state is OrderState.UNRESOLVED:
         return ledger.note(order.id, clock.now(), reason)
-    return ledger.transition(order.id, OrderState.UNRESOLVED, clock.now(), reason=reason)
+    return _settle(order, ledger, clock, OrderState.UNRESOLVED, reason)
+
+
+def _settle(order: Order, ledger: Ledger, clock: Clock, state: OrderState, reason: str) -> Order:
+    """The state that asking the venue has led to, unless another process has found out more in the meantime."""
+    try:
+        return ledger.transition(order.id, state, clock.now(), reason=reason)
+    except IllegalTransitionError:
+        log.warning("order %s was settled by another process", order.client_order_id)
+        return ledger.order(order.id)

@@ -1,8 +1,8 @@
 """From intent to a settled order: the path on which money moves, each write before the step that it announces.
 
 plan -> reserve -> checkpoint -> SUBMITTING (committed) -> one send -> book. The step to SUBMITTING is the claim: of two workers on
-one intent only one gets it, so only one sends. Whatever goes wrong after it is UNKNOWN unless the venue said no or the
-request certainly never left.
+one intent only one gets it, so only one sends, and the kill switch is read in the same transaction. Whatever goes wrong after it is
+UNKNOWN unless the venue said no or the request certainly never left. A close reserves its units, and no money.
 """
 
 import logging
@@ -13,16 +13,20 @@ from decimal import Decimal
 
 from ffe.clock import Clock
 from ffe.errors import (
+    FfeError,
+    HaltedError,
     IllegalTransitionError,
     InsufficientAvailableError,
+    NothingToCloseError,
     NotSentError,
     OrderRejectedError,
     VenueError,
 )
 from ffe.ledger.ledger import Ledger
-from ffe.orders.models import Intent, Leg, Order, OrderState
+from ffe.money import ZERO
+from ffe.orders.models import Intent, Order, OrderState
 from ffe.orders.request import request_for
-from ffe.orders.resolve import SENT, Sleep, blocked, resolve
+from ffe.orders.resolve import QUIET, SENT, UNSENT, Sleep, blocked, resolve
 from ffe.venues.models import VenueOrder
 from ffe.venues.protocol import Broker
 
@@ -33,7 +37,7 @@ STEPS = ("planned", "reserved", "checkpointed", "submitting", "answered", "booke
 log = logging.getLogger(__name__)
 
 
-def _no_step(step: str) -> None:
+def no_step(step: str) -> None:
     del step
 
 
@@ -47,7 +51,7 @@ class OrderService:
         clock: Clock,
         *,
         sleep: Sleep = time.sleep,
-        on_step: Callable[[str], None] = _no_step,
+        on_step: Callable[[str], None] = no_step,
     ) -> None:
         self._ledger, self._broker, self._clock = ledger, broker, clock
         self._sleep, self._on_step = sleep, on_step
@@ -81,36 +85,42 @@ class OrderService:
 
     def _claim(self, order: Order, available: Decimal, available_at: datetime | None) -> Order:
         """SUBMITTING and committed, or DENIED with nothing sent."""
-        blocker = blocked(self._ledger, order.venue, order.account, order.instrument, but=order.id)
-        if blocker is not None and order.leg is Leg.ENTRY:
+        blocker = self._blocker(order)
+        if blocker is not None:
             return self._deny(order, f"blocked_by_unresolved_order {blocker.client_order_id}")
-        currency, amount = order.reserve_currency, order.reserve_amount
-        now = self._clock.now()
+        amount, now = order.reserve_amount if order.leg.opens else ZERO, self._clock.now()
         try:
-            self._ledger.reserve(order.id, currency, amount, available, now, available_at=available_at)
-        except InsufficientAvailableError as error:
-            return self._deny(order, "insufficient_available_balance", str(error))
-        self._on_step("reserved")
-        try:
+            self._ledger.reserve(order.id, order.reserve_currency, amount, available, now, available_at=available_at)
+            self._on_step("reserved")
             checkpoint = self._broker.checkpoint()
-        except VenueError as error:
-            return self._deny(order, "venue_unreachable_before_sending", str(error))
-        self._on_step("checkpointed")
-        now = self._clock.now()
-        order = self._ledger.transition(order.id, OrderState.SUBMITTING, now, checkpoint=checkpoint)
+            self._on_step("checkpointed")
+            order = self._ledger.claim(order.id, self._clock.now(), checkpoint)
+        except (InsufficientAvailableError, NothingToCloseError, HaltedError, VenueError) as error:
+            return self._deny(order, _denial(error), str(error))
         self._on_step("submitting")
         return order
 
+    def _blocker(self, order: Order) -> Order | None:
+        """An order of unknown outcome stops every entry; a close is stopped only by another close, which may have done its work."""
+        place = (order.venue, order.account, order.instrument)
+        return blocked(self._ledger, *place, but=order.id, closing=not order.leg.opens)
+
     def _send(self, order: Order) -> Order:
+        now = self._clock.now()
+        stalled = now - (order.submitted_at or now)
+        if stalled > QUIET / 2:
+            # Whoever looked in the meantime may soon say that it never reached the venue: then it must not.
+            text = f"{stalled.total_seconds():.0f} s passed between the claim and the wire"
+            return self._settle(order, OrderState.DENIED, "stalled_before_sending", text)
         try:
             answer = self._broker.submit(request_for(order), str(order.checkpoint))
         except NotSentError as error:
-            return self._deny(order, "not_sent", str(error))
+            return self._settle(order, OrderState.DENIED, "not_sent", str(error))
         except OrderRejectedError as error:
-            return self._to(order, OrderState.REJECTED, error.reason, str(error))
+            return self._settle(order, OrderState.REJECTED, error.reason, str(error))
         except Exception as error:
             log.exception("order %s was sent with an unknown outcome", order.client_order_id)
-            order = self._to(order, OrderState.UNRESOLVED, "outcome_unknown", f"{type(error).__name__}: {error}")
+            order = self._settle(order, OrderState.UNRESOLVED, "outcome_unknown", f"{type(error).__name__}: {error}")
             return self._read_back(self._resolve(order))
         self._on_step("answered")
         return self._read_back(self._book(order, answer))
@@ -139,8 +149,28 @@ class OrderService:
         return resolve(order, self._ledger, self._broker, self._clock, self._sleep)
 
     def _deny(self, order: Order, reason: str, message: str | None = None) -> Order:
-        return self._to(order, OrderState.DENIED, reason, message)
-
-    def _to(self, order: Order, state: OrderState, reason: str, message: str | None) -> Order:
+        """Raises IllegalTransitionError when another worker has claimed it: what may be at the venue is not denied here."""
         detail = None if message is None else {"message": message}
-        return self._ledger.transition(order.id, state, self._clock.now(), reason=reason, detail=detail)
+        now = self._clock.now()
+        return self._ledger.transition(order.id, OrderState.DENIED, now, reason=reason, detail=detail, only_from=UNSENT)
+
+    def _settle(self, order: Order, state: OrderState, reason: str, message: str) -> Order:
+        """The state after sending, unless another process has looked the order up in the meantime: what it found stands."""
+        detail = {"message": message}
+        try:
+            return self._ledger.transition(order.id, state, self._clock.now(), reason=reason, detail=detail)
+        except IllegalTransitionError:
+            log.warning("order %s was settled by another worker", order.id)
+            return self._ledger.order(order.id)
+
+
+def _denial(error: FfeError) -> str:
+    """The reason of a denial by what stood in the way."""
+    if isinstance(error, InsufficientAvailableError):
+        return "insufficient_available_balance"
+    if isinstance(error, NothingToCloseError):
+        return "nothing_to_close"
+    if isinstance(error, HaltedError):
+        by_switch = f"kill_switch_{error.state.replace('-', '_')}"
+        return "blocked_by_difference" if error.state == "difference" else by_switch
+    return "venue_unreachable_before_sending"

@@ -1,24 +1,29 @@
 """From a decision to an order request, or to a denial with every reason: the last gate before the ledger.
 
-Order of the rules: confidence floor, tradeable, spread, the position table, sizing. A close is never held back by the
-confidence floor or the spread: leaving the market must stay possible. A rule that raises is a closed gate.
+First what a decision means against what is held, and whether there is a market at all. A close needs no more than that: leaving must
+stay possible. An entry is drafted, shown to every rule (`ffe.risk.rules`), and sized within what all of them allow. What makes an
+order impossible comes first among the reasons, then what the rules refuse. A rule that raises is a closed gate.
 """
 
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ffe.decision.models import Decision
 from ffe.market.models import Instrument
 from ffe.money import ZERO, plain
-from ffe.orders.models import Intent, Leg
+from ffe.orders.models import Intent, Leg, Side
 from ffe.orders.request import request_for
+from ffe.risk.drafting import Draft, Market, draft_entry
 from ffe.risk.levels import entry_price, price_bound
-from ffe.risk.models import Denial, Sizing
+from ffe.risk.models import Denial, Sizing, Verdict
+from ffe.risk.portfolio import Portfolio
 from ffe.risk.position import Move, move
-from ffe.risk.sizing import size_entry
+from ffe.risk.proposal import Signal
+from ffe.risk.rules import RULES, SIGNAL_RULES, judge_all
+from ffe.risk.sizing import SizedEntry, size_entry
 from ffe.settings import RiskSettings
 from ffe.venues.models import AccountState, InstrumentSpec, OrderRequest, Quote, VenuePosition
 
@@ -26,29 +31,38 @@ R = TypeVar("R")
 
 
 class TradePlan(BaseModel):
-    """What to order. `sizing` is None for a close, whose size is what is held."""
+    """What to order. `sizing` is None for a close, whose size is what is held; no rule judges it, so it has no `verdicts`.
+
+    `then_reverse`: once this close is FILLED, plan the same decision again, against what is held then.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     intent: Intent
     sizing: Sizing | None
     request: OrderRequest
+    verdicts: tuple[Verdict, ...] = ()
+    then_reverse: bool = False
 
 
 class _Case(BaseModel):
-    """Everything the rules look at."""
+    """Everything the gate looks at."""
 
     model_config = ConfigDict(frozen=True)
 
     decision: Decision
-    atr: Decimal
-    account: AccountState
-    reserved: Decimal
-    spec: InstrumentSpec
+    atr: Decimal = Field(allow_inf_nan=True)
+    market: Market
     quote: Quote
     position: VenuePosition
     settings: RiskSettings
     instrument: Instrument
+    portfolio: Portfolio
+    bars_per_year: Decimal | None
+
+    @property
+    def spec(self) -> InstrumentSpec:
+        return self.market.spec
 
 
 def plan_trade(
@@ -62,54 +76,75 @@ def plan_trade(
     position: VenuePosition,
     settings: RiskSettings,
     instrument: Instrument,
+    portfolio: Portfolio | None = None,
+    bars_per_year: Decimal | None = None,
 ) -> TradePlan | Denial:
     """The order that `decision` leads to. `context_atr` is in price units; `reserved` in the account's currency.
 
-    Never raises to say no: a denial's code is the first broken rule's, its reason holds them all.
+    `portfolio` None: an account without positions, history or marks. `bars_per_year` is only needed to size by volatility. Never
+    raises to say no: a denial's code is the first reason's, its text holds them all, its verdicts what each rule said.
     """
     case = _Case(
         decision=decision,
         atr=context_atr,
-        account=account,
-        reserved=reserved,
-        spec=spec,
+        market=Market(spec=spec, account=account, reserved=reserved),
         quote=quote,
         position=position,
         settings=settings,
         instrument=instrument,
+        portfolio=_blank(account) if portfolio is None else portfolio,
+        bars_per_year=bars_per_year,
     )
-    meant = _closed(_meaning, case)
-    closing = isinstance(meant, Move) and meant.leg is Leg.EXIT
-    rules = (_market,) if closing else (_confidence, _market, _spread)
-    denials = [denial for denial in (_closed(rule, case) for rule in rules) if denial is not None]
-    if isinstance(meant, Denial):
-        denials.append(meant)
-    if denials or isinstance(meant, Denial):
-        return Denial(code=denials[0].code, reason="; ".join(denial.reason for denial in denials))
-    return _closed(lambda given: _exit(given, meant) if closing else _entry(given, meant), case)
+    meant, market = _closed(lambda: _meaning(case)), _closed(lambda: _tradeable(case))
+    if isinstance(meant, Denial) and meant.code == "hold":
+        return meant
+    if isinstance(meant, Move) and meant.leg is Leg.EXIT and market is None:
+        return _closed(lambda: _exit(case, meant))
+    denials = [denial for denial in (market, meant) if isinstance(denial, Denial)]
+    if isinstance(meant, Move) and meant.leg is Leg.EXIT:
+        return _all_of(denials, ())
+    return _judged(case, denials)
 
 
-def _closed(rule: Callable[[_Case], R], case: _Case) -> R | Denial:
+def _blank(account: AccountState) -> Portfolio:
+    return Portfolio(equity=account.equity, currency=account.currency, now=account.time)
+
+
+def _judged(case: _Case, denials: list[Denial]) -> TradePlan | Denial:
+    """Every rule's word on an entry; with `denials`, or without a draft, of those rules that need no prices or sizes."""
+    signal = _signal(case)
+    draft = None if denials else _closed(lambda: _draft(case, signal))
+    if isinstance(draft, Draft):
+        verdicts = judge_all(RULES, draft.proposal, case.portfolio, case.settings)
+    else:
+        denials = denials if draft is None else [draft]
+        verdicts = judge_all(SIGNAL_RULES, signal, case.portfolio, case.settings)
+    refusals = [Denial(code=each.code, reason=each.reason) for each in verdicts if not each.allowed]
+    if not isinstance(draft, Draft) or refusals:
+        return _all_of([*denials, *refusals], verdicts)
+    plan = _closed(lambda: _entry(case, draft, verdicts))
+    return plan if isinstance(plan, TradePlan) else _all_of([plan], verdicts)
+
+
+def _all_of(denials: list[Denial], verdicts: tuple[Verdict, ...]) -> Denial:
+    reason = "; ".join(denial.reason for denial in denials)
+    return Denial(code=denials[0].code, reason=reason, verdicts=verdicts)
+
+
+def _closed(step: Callable[[], R]) -> R | Denial:
     try:
-        return rule(case)
+        return step()
     except Exception as error:  # noqa: BLE001 - fail closed: whatever went wrong, the answer is no
-        name = rule.__name__.strip("_<>")
-        return Denial(code="rule_failed", reason=f"rule {name} failed: {type(error).__name__}: {error}")
+        return Denial(code="rule_failed", reason=f"risk gate failed: {type(error).__name__}: {error}")
 
 
 def _meaning(case: _Case) -> Move | Denial:
-    meant = move(case.decision.action, case.position, case.spec, case.quote)
+    reverse = case.settings.reverse
+    meant = move(case.decision.action, case.position, case.spec, case.quote, reverse=reverse)
     return meant or Denial(code="hold", reason=f"HOLD {case.spec.instrument} submits nothing")
 
 
-def _confidence(case: _Case) -> Denial | None:
-    found, floor = case.decision.confidence, case.settings.min_confidence
-    if found >= floor:
-        return None
-    return Denial(code="confidence_below_floor", reason=f"confidence {found} is below min_confidence {floor}")
-
-
-def _market(case: _Case) -> Denial | None:
+def _tradeable(case: _Case) -> Denial | None:
     """Denied when halted or closed by the venue's word, or when the quote is no market."""
     for name, said in (("instrument", case.spec), ("quote", case.quote)):
         if not said.tradeable:
@@ -120,48 +155,56 @@ def _market(case: _Case) -> Denial | None:
     return Denial(code="bad_quote", reason=text)
 
 
-def _spread(case: _Case) -> Denial | None:
-    """Denied when crossing the spread alone costs more than the slippage that is accepted."""
-    share, most = case.quote.spread / case.quote.mid, case.settings.max_slippage
-    if share <= most:
-        return None
-    text = f"{case.quote.instrument} spread {share * 100:.4f} % of the price is above max_slippage {most * 100:.4f} %"
-    return Denial(code="spread_too_wide", reason=text)
-
-
-def _entry(case: _Case, meant: Move) -> TradePlan | Denial:
-    sized = size_entry(
-        meant.side,
-        case.atr,
+def _signal(case: _Case) -> Signal:
+    return Signal(
         instrument=case.instrument,
-        account=case.account,
-        reserved=case.reserved,
-        spec=case.spec,
+        side=Side(case.decision.action.value),
+        confidence=case.decision.confidence,
+        atr=case.atr,
         quote=case.quote,
-        settings=case.settings,
     )
+
+
+def _draft(case: _Case, signal: Signal) -> Draft | Denial:
+    return draft_entry(
+        signal,
+        market=case.market,
+        portfolio=case.portfolio,
+        settings=case.settings,
+        bars_per_year=case.bars_per_year,
+    )
+
+
+def _entry(case: _Case, draft: Draft, verdicts: tuple[Verdict, ...]) -> TradePlan | Denial:
+    sized = size_entry(draft, verdicts, market=case.market, settings=case.settings)
     if isinstance(sized, Denial):
         return sized
-    intent = _intent(
+    intent = _entry_intent(case, draft.proposal.side, sized)
+    return TradePlan(intent=intent, sizing=sized.sizing, request=request_for(intent), verdicts=verdicts)
+
+
+def _entry_intent(case: _Case, side: Side, sized: SizedEntry) -> Intent:
+    trails = sized.trailing_distance is not None
+    return _intent(
         case,
-        meant,
+        Move(leg=Leg.ENTRY, side=side),
         sized.sizing.units,
         price_bound=sized.price_bound,
-        stop_loss=sized.sizing.stop_loss,
+        stop_loss=None if trails else sized.sizing.stop_loss,
         take_profit=sized.sizing.take_profit,
+        trailing_distance=sized.trailing_distance,
         reserve_currency=sized.reserve_currency,
         reserve_amount=sized.reserve_amount,
     )
-    return TradePlan(intent=intent, sizing=sized.sizing, request=request_for(intent))
 
 
 def _exit(case: _Case, meant: Move) -> TradePlan:
     """A close of everything held, as far as one order may go. It frees money, so it reserves none."""
     entry = entry_price(meant.side, case.quote)
-    units = meant.units if case.spec.max_size is None else min(meant.units, case.spec.max_size)
     bound = price_bound(meant.side, entry, case.settings.max_slippage * entry, case.spec)
-    intent = _intent(case, meant, units, price_bound=bound, reserve_currency=case.account.currency, reserve_amount=ZERO)
-    return TradePlan(intent=intent, sizing=None, request=request_for(intent))
+    currency = case.market.account.currency
+    intent = _intent(case, meant, meant.units, price_bound=bound, reserve_currency=currency, reserve_amount=ZERO)
+    return TradePlan(intent=intent, sizing=None, request=request_for(intent), then_reverse=meant.then_reverse)
 
 
 def _intent(
@@ -174,6 +217,7 @@ def _intent(
     reserve_amount: Decimal,
     stop_loss: Decimal | None = None,
     take_profit: Decimal | None = None,
+    trailing_distance: Decimal | None = None,
 ) -> Intent:
     decision = case.decision
     if decision.bar_close is None:
@@ -181,7 +225,7 @@ def _intent(
     return Intent(
         decision_id=decision.id,
         venue=case.spec.venue,
-        account=case.account.account,
+        account=case.market.account.account,
         instrument=case.instrument.symbol,
         timeframe=decision.timeframe,
         bar_close=decision.bar_close,
@@ -192,6 +236,7 @@ def _intent(
         price_bound=price_bound,
         stop_loss=stop_loss,
         take_profit=take_profit,
+        trailing_distance=trailing_distance,
         reserve_currency=reserve_currency,
         reserve_amount=reserve_amount,
         confidence=decision.confidence,

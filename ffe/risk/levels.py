@@ -2,6 +2,9 @@
 
 Stop = 2 x ATR(14), clamped to 1-5 % of the entry for crypto and 0.1-1.5 % for forex; target = reward/risk x the stop's
 distance. All are quantised to the venue's price increment first and then checked, because the rounded ones are sent.
+
+A trailing stop has the same distance, but never less than the venue takes, and starts behind the price at which the position could be
+closed: what it can lose is the distance and the spread.
 """
 
 from decimal import Decimal
@@ -9,7 +12,7 @@ from decimal import Decimal
 from pydantic import BaseModel, ConfigDict
 
 from ffe.market.models import AssetClass
-from ffe.money import plain, round_down, round_nearest, round_up
+from ffe.money import ZERO, plain, round_down, round_nearest, round_up
 from ffe.orders.models import Side
 from ffe.risk.models import Clamp, Denial
 from ffe.settings import RiskSettings
@@ -17,7 +20,11 @@ from ffe.venues.models import InstrumentSpec, Quote
 
 
 class Levels(BaseModel):
-    """Prices in quote currency. `distance` is |entry - stop| as sent; `bound` the worst acceptable fill price."""
+    """Prices in quote currency. `distance` is |entry - stop| as sent; `bound` the worst acceptable fill price.
+
+    `lost` is what one unit loses when the stop is hit. `trailing` is the distance of a trailing stop; then `stop` is where it begins
+    at the latest and is not sent. None: the stop is fixed.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,6 +32,8 @@ class Levels(BaseModel):
     stop: Decimal
     target: Decimal
     bound: Decimal
+    lost: Decimal
+    trailing: Decimal | None = None
     clamps: tuple[Clamp, ...]
 
     @property
@@ -45,6 +54,9 @@ def levels(
         return Denial(code="no_atr", reason=f"ATR of {spec.instrument} is {atr}, not a distance")
     entry = entry_price(side, quote)
     distance, clamps = _stop_distance(atr, entry, asset, settings)
+    trailing = _trailing(distance, spec, settings, clamps)
+    if trailing is not None:
+        distance = trailing
     stop = round_nearest(entry - side.sign * distance, spec.price_increment)
     target = round_nearest(entry + side.sign * abs(entry - stop) * settings.reward_risk, spec.price_increment)
     wrong = _wrong_side(side, stop, target, spec, quote)
@@ -57,7 +69,10 @@ def levels(
         clamps.append(Clamp(name="price_bound", before=slippage, after=half_stop, rule=rule))
         slippage = half_stop
     bound = price_bound(side, entry, slippage, spec)
-    return Levels(entry=entry, stop=stop, target=target, bound=bound, clamps=tuple(clamps))
+    lost = abs(entry - stop) + (ZERO if trailing is None else quote.spread)
+    return Levels(
+        entry=entry, stop=stop, target=target, bound=bound, lost=lost, trailing=trailing, clamps=tuple(clamps)
+    )
 
 
 def price_bound(side: Side, entry: Decimal, slippage: Decimal, spec: InstrumentSpec) -> Decimal:
@@ -80,6 +95,19 @@ def _stop_distance(
     name, share = ("stop_min", least) if kept > wanted else ("stop_max", most)
     rule = f"{asset.value} stop is {'at least' if name == 'stop_min' else 'at most'} {plain(share / entry * 100)} % of the entry"
     return kept, [Clamp(name=name, before=wanted, after=kept, rule=rule)]
+
+
+def _trailing(distance: Decimal, spec: InstrumentSpec, settings: RiskSettings, clamps: list[Clamp]) -> Decimal | None:
+    """Distance of the trailing stop at the venue's increment; None where none is wanted or the venue has none."""
+    if not settings.trailing_stop or spec.min_trailing_distance is None:
+        return None
+    wanted = round_nearest(distance, spec.price_increment)
+    least = round_up(spec.min_trailing_distance, spec.price_increment)
+    if wanted >= least:
+        return wanted
+    rule = f"{spec.instrument} trailing stop is at least {plain(least)} away"
+    clamps.append(Clamp(name="min_trailing_distance", before=wanted, after=least, rule=rule))
+    return least
 
 
 def _wrong_side(side: Side, stop: Decimal, target: Decimal, spec: InstrumentSpec, quote: Quote) -> Denial | None:

@@ -1,4 +1,4 @@
-"""Sizing arithmetic with every clamp named."""
+"""Sizing arithmetic with every clamp named, and what the rules said."""
 
 from decimal import Decimal
 
@@ -33,10 +33,27 @@ class Sizing(BaseModel):
     clamps: tuple[Clamp, ...]
 
 
+class Verdict(BaseModel):
+    """What one rule said. `most` is the largest size it allows in base units, None for no limit; `trips` asks for the kill switch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: str
+    allowed: bool
+    code: str
+    reason: str
+    most: Decimal | None = None
+    trips: bool = False
+
+
 class Denial(BaseModel):
-    """Why there is no order: `code` for machines (`below_minimum`), `reason` with the rule and both numbers."""
+    """Why there is no order: `code` for machines (`below_minimum`), `reason` with the rule and both numbers.
+
+    `verdicts` is what every rule said, also those that had nothing against it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     code: str
     reason: str
+    verdicts: tuple[Verdict, ...] = ()

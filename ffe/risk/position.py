@@ -5,8 +5,9 @@
     long    denied already_long  close the long
     short   close the short      denied already_short
 
-HOLD means nothing anywhere. There is no adding to a position and no turning it around: a close only closes. Dust (less than
-the venue takes) counts as flat. A close takes everything held, also what protection holds, so that protection goes first.
+HOLD means nothing anywhere. There is no adding to a position, and no order goes through zero: a close only closes. With `reverse` a
+close on margin says that an entry the other way is to be planned once it is filled: two orders, two legs. Dust (less than the venue
+takes) counts as flat. A close takes everything held, also what protection holds, so that protection goes first.
 """
 
 from decimal import Decimal
@@ -28,7 +29,10 @@ class Held(StrEnum):
 
 
 class Move(BaseModel):
-    """An entry or an exit. `units` and `protection` are those of the position to close; zero and empty for an entry."""
+    """An entry or an exit. `units` and `protection` are those of the position to close; zero and empty for an entry.
+
+    `then_reverse`: the entry the other way is to be planned when this close is filled.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,6 +40,7 @@ class Move(BaseModel):
     side: Side
     units: Decimal = ZERO
     protection: tuple[str, ...] = ()
+    then_reverse: bool = False
 
 
 def held(position: VenuePosition, spec: InstrumentSpec, quote: Quote) -> Held:
@@ -48,8 +53,10 @@ def held(position: VenuePosition, spec: InstrumentSpec, quote: Quote) -> Held:
     return Held.LONG if position.units > 0 else Held.SHORT
 
 
-def move(action: Action, position: VenuePosition, spec: InstrumentSpec, quote: Quote) -> Move | Denial | None:
-    """The table above. None for HOLD."""
+def move(
+    action: Action, position: VenuePosition, spec: InstrumentSpec, quote: Quote, *, reverse: bool = False
+) -> Move | Denial | None:
+    """The table above. None for HOLD. A close that is too large for one order reverses nothing: something is left to close first."""
     if action is Action.HOLD:
         return None
     side = Side(action.value)
@@ -62,11 +69,14 @@ def move(action: Action, position: VenuePosition, spec: InstrumentSpec, quote: Q
             code=f"already_{now.value}",
             reason=f"{action.value} {spec.instrument} while {plain(position.units)} is held: positions are not added to",
         )
+    there = round_down(abs(position.units), spec.size_increment)
+    units = there if spec.max_size is None else min(there, spec.max_size)
     return Move(
         leg=Leg.EXIT,
         side=closing,
-        units=round_down(abs(position.units), spec.size_increment),
+        units=units,
         protection=position.protection,
+        then_reverse=reverse and spec.margin_rate is not None and units == there,
     )
 
 

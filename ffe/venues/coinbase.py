@@ -11,27 +11,41 @@ from decimal import Decimal
 from typing import Any
 
 from ffe.clock import Clock, parse_time, rfc3339
-from ffe.errors import NotSentError, OrderRejectedError, OutcomeUnknownError, VenueError, VenueReadError
+from ffe.errors import OrderRejectedError, OutcomeUnknownError, VenueError, VenueReadError
 from ffe.market.models import CRYPTO, Instrument, parse_instrument
 from ffe.money import ZERO
 from ffe.orders.models import Fill, OrderState
-from ffe.venues import coinbase_orders, reply
+from ffe.venues import coinbase_activity, coinbase_orders, coinbase_resting, reply
 from ffe.venues.clients import CoinbaseClient
+from ffe.venues.coinbase_pages import order_document, paged
 from ffe.venues.models import (
     AccountState,
+    Activity,
     Balance,
+    Capabilities,
     Conversion,
     InstrumentSpec,
     OrderRequest,
+    Protection,
     Quote,
     VenueOrder,
     VenuePosition,
+    WorkingOrder,
 )
 from ffe.venues.sending import before_the_wire, on_the_wire
 
 FEE_EXPIRY = timedelta(minutes=15)
 LOOKUP_MARGIN = timedelta(seconds=120)
-CANCEL_POLLS = (0.0, 0.2, 0.5, 1.0, 2.0)
+CAPABILITIES = Capabilities(
+    short=False,
+    margin=False,
+    dedupes_client_order_id=True,
+    part_fills=True,
+    protection="attached",
+    protection_follows_position=False,
+    trailing_stop=False,
+    protection_holds_units=True,
+)
 _PAGE = 250
 _HALTS = ("is_disabled", "trading_disabled", "cancel_only", "limit_only", "post_only", "auction_mode")
 
@@ -54,6 +68,10 @@ class CoinbaseBroker:
         if self._account is None:
             self._account = reply.text(self._client.read("get_api_key_permissions"), "portfolio_uuid")
         return self._account
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
 
     def account_state(self, instruments: Sequence[Instrument]) -> AccountState:
         """Equity is cash plus (available + hold) x bid of the instruments' bases; one quote currency for all of them.
@@ -156,7 +174,7 @@ class CoinbaseBroker:
         with before_the_wire():
             instrument = parse_instrument(request.instrument)
             body = coinbase_orders.new_order(request, instrument.venue_symbol, self.spec(instrument))
-            self._cancel(request.cancel_first)
+            coinbase_resting.cancel(self._client, request.cancel_first, self._sleep)
         with on_the_wire():
             answer = self._client.send("create_order", **body)
             reason = coinbase_orders.refusal(answer)
@@ -171,7 +189,7 @@ class CoinbaseBroker:
 
     def _after_acceptance(self, request: OrderRequest, order_id: str) -> VenueOrder:
         try:
-            order = reply.need(self._client.read("get_order", order_id=order_id), "order")
+            order = order_document(self._client, order_id)
             return self._described(request, order)
         except OutcomeUnknownError:
             raise
@@ -201,13 +219,29 @@ class CoinbaseBroker:
         return None
 
     def resendable(self) -> bool:
-        return True
+        return self.capabilities.dedupes_client_order_id
+
+    def working_orders(self) -> list[WorkingOrder]:
+        return coinbase_resting.working_orders(self._client)
+
+    def activity(self, since: str) -> Activity:
+        return coinbase_activity.activity(self._client, since, self._balances)
+
+    def protect(self, protection: Protection) -> tuple[str, ...]:
+        with before_the_wire():
+            instrument = parse_instrument(protection.instrument)
+            spec = self.spec(instrument)
+        return coinbase_resting.protect(self._client, protection, spec, instrument.venue_symbol)
+
+    def cancel(self, venue_order_ids: Sequence[str]) -> None:
+        with on_the_wire():
+            coinbase_resting.cancel(self._client, venue_order_ids, self._sleep)
 
     def _described(self, request: OrderRequest, order: dict[str, Any]) -> VenueOrder:
         quote_currency = parse_instrument(request.instrument).quote
         fills: tuple[Fill, ...] = ()
         if reply.number(order, "filled_size"):
-            items = list(self._paged("get_fills", "fills", order_ids=[reply.text(order, "order_id")]))
+            items = list(paged(self._client, "get_fills", "fills", order_ids=[reply.text(order, "order_id")]))
             fills = coinbase_orders.fills_of(items, quote_currency)
         described = coinbase_orders.venue_order(request, order, fills)
         attached = reply.first_text(order, "attached_order_id")
@@ -218,31 +252,9 @@ class CoinbaseBroker:
     def _reads_open(self, order_id: str) -> bool:
         """Protection counts only while it reads OPEN; unreadable counts as missing, so that someone looks."""
         try:
-            return self._order_status(order_id) == "OPEN"
+            return reply.text(order_document(self._client, order_id), "status") == "OPEN"
         except VenueError:
             return False
-
-    def _order_status(self, order_id: str) -> str:
-        return reply.text(reply.need(self._client.read("get_order", order_id=order_id), "order"), "status")
-
-    def _cancel(self, order_ids: tuple[str, ...]) -> None:
-        """Cancels and waits until each reads CANCELLED.
-
-        Raises:
-            NotSentError: one of them is still there, or ended otherwise (a stop that has just sold).
-        """
-        if not order_ids:
-            return
-        self._client.send("cancel_orders", order_ids=list(order_ids))
-        waiting = dict.fromkeys(order_ids, "unread")
-        for pause in CANCEL_POLLS:
-            self._sleep(pause)
-            waiting = {order_id: self._order_status(order_id) for order_id in waiting}
-            waiting = {order_id: status for order_id, status in waiting.items() if status != "CANCELLED"}
-            if not waiting:
-                return
-        states = ", ".join(f"{order_id} is {status}" for order_id, status in waiting.items())
-        raise NotSentError(f"protection that holds the units was not cancelled: {states}")
 
     def _protection(self, product: str) -> tuple[str, ...]:
         orders = self._orders(product_ids=[product], order_status=["OPEN"])
@@ -251,7 +263,7 @@ class CoinbaseBroker:
     def _balances(self) -> dict[str, Balance]:
         """Wallets by currency; several of one currency are added up."""
         found: dict[str, Balance] = {}
-        for wallet in self._paged("get_accounts", "accounts", limit=_PAGE):
+        for wallet in paged(self._client, "get_accounts", "accounts", limit=_PAGE):
             available, hold = reply.need(wallet, "available_balance"), reply.need(wallet, "hold")
             currency = reply.text(available, "currency")
             kept = found.get(currency, Balance(currency=currency, available=ZERO, hold=ZERO))
@@ -263,21 +275,7 @@ class CoinbaseBroker:
         return found
 
     def _orders(self, **filters: Any) -> Iterator[dict[str, Any]]:
-        return self._paged("list_orders", "orders", **filters)
-
-    def _paged(self, method: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-        """Entries of every page. The end is `has_next` false where a reply has it, an empty cursor where it has not."""
-        cursor: str | None = None
-        while True:
-            page = self._client.read(method, **arguments, **({"cursor": cursor} if cursor else {}))
-            yield from reply.entries(page, key)
-            following = reply.first_text(page, "cursor")
-            more = reply.flag(page, "has_next") if "has_next" in page else following is not None
-            if not more:
-                return
-            if following is None or following == cursor:
-                raise reply.malformed(f"{method} promises a next page without a new cursor", page)
-            cursor = following
+        return paged(self._client, "list_orders", "orders", **filters)
 
 
 def _status(product: dict[str, Any]) -> str:

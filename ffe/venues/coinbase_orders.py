@@ -7,7 +7,7 @@ appeared yet is reported as still working, so that nobody books an order as done
 from collections.abc import Sequence
 from typing import Any
 
-from ffe.errors import OutcomeUnknownError
+from ffe.errors import NotSentError, OutcomeUnknownError
 from ffe.money import ZERO
 from ffe.orders.models import Fill, OrderState
 from ffe.venues import reply
@@ -30,6 +30,8 @@ def new_order(request: OrderRequest, product: str, spec: InstrumentSpec) -> dict
 
     Stop and target become one bracket that the venue attaches after the fill and sizes to it.
     """
+    if request.trailing_distance is not None:
+        raise NotSentError("coinbase has no trailing stop: an entry that counts on one would be unprotected")
     size: dict[str, Any] = {"base_size": exact_units(request, spec)}
     if request.price_bound is None:
         configuration = {"market_market_ioc": size}
@@ -88,8 +90,8 @@ def venue_order(request: OrderRequest, order: dict[str, Any], fills: tuple[Fill,
 
 def fills_of(items: Sequence[dict[str, Any]], quote_currency: str) -> tuple[Fill, ...]:
     """Fill records, oldest first; commissions are in the quote currency."""
-    records = [_fill(item, quote_currency) for item in items]
-    return tuple(sorted(records, key=lambda fill: (fill.time, fill.venue_fill_id)))
+    records = [fill(item, quote_currency) for item in items]
+    return tuple(sorted(records, key=lambda each: (each.time, each.venue_fill_id)))
 
 
 def is_protection(order: dict[str, Any]) -> bool:
@@ -98,7 +100,7 @@ def is_protection(order: dict[str, Any]) -> bool:
     return reply.text(order, "side") == "SELL" and any(kind in configuration for kind in _PROTECTIVE)
 
 
-def _fill(item: dict[str, Any], quote_currency: str) -> Fill:
+def fill(item: dict[str, Any], quote_currency: str) -> Fill:
     if item.get("size_in_quote") is True:
         raise reply.malformed("a fill in quote units, which none of our orders can have", item)
     return Fill(

@@ -11,25 +11,39 @@ from decimal import Decimal
 from typing import Any
 
 from ffe.clock import Clock
-from ffe.errors import VenueError, VenueReadError
+from ffe.errors import OrderRejectedError, VenueError, VenueReadError
 from ffe.market.models import Instrument, parse_instrument
 from ffe.money import ZERO
-from ffe.venues import oanda_orders, reply
+from ffe.orders.models import OrderState
+from ffe.venues import oanda_activity, oanda_orders, oanda_resting, reply
 from ffe.venues.clients import OandaClient
 from ffe.venues.models import (
     AccountState,
+    Activity,
     Balance,
+    Capabilities,
     Conversion,
     InstrumentSpec,
     OrderRequest,
+    Protection,
     Quote,
     VenueOrder,
     VenuePosition,
+    WorkingOrder,
 )
 from ffe.venues.sending import before_the_wire, on_the_wire
 
 SPEC_EXPIRY = timedelta(minutes=15)
-_PROTECTION = ("stopLossOrder", "takeProfitOrder", "trailingStopLossOrder", "guaranteedStopLossOrder")
+CAPABILITIES = Capabilities(
+    short=True,
+    margin=True,
+    dedupes_client_order_id=False,
+    part_fills=False,
+    protection="attached",
+    protection_follows_position=True,
+    trailing_stop=True,
+    protection_holds_units=False,
+)
 
 
 class OandaBroker:
@@ -48,6 +62,10 @@ class OandaBroker:
     @property
     def account(self) -> str:
         return self._client.account_id
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
 
     def account_state(self, instruments: Sequence[Instrument]) -> AccountState:
         """NAV as equity, marginAvailable as available; conversions to the home currency as the venue quotes them."""
@@ -119,6 +137,7 @@ class OandaBroker:
             tradeable=True,
             status="listed",
             fetched_at=now,
+            min_trailing_distance=reply.number(found, "minimumTrailingStopDistance"),
         )
 
     def quote(self, instrument: Instrument) -> Quote:
@@ -144,10 +163,9 @@ class OandaBroker:
     def positions(self) -> list[VenuePosition]:
         """Every open position, with the stop and target orders that hang on its trades."""
         from oandapyV20.endpoints.positions import OpenPositions
-        from oandapyV20.endpoints.trades import OpenTrades
 
         held = reply.entries(self._client.read(OpenPositions(self.account)), "positions")
-        trades = reply.entries(self._client.read(OpenTrades(self.account)), "trades") if held else []
+        trades = oanda_resting.open_trades(self._client) if held else []
         return [_position(item, trades) for item in held]
 
     def checkpoint(self) -> str:
@@ -156,56 +174,71 @@ class OandaBroker:
         return str(reply.integer(self._client.read(AccountSummary(self.account)), "lastTransactionID"))
 
     def submit(self, request: OrderRequest, checkpoint: str) -> VenueOrder:
-        """Sends once; fill or cancel are in the same answer. Protection is read after it, and reading it can't undo the fill."""
+        """Sends once; fill or cancel are in the same answer. Protection is read after it, and reading it can't undo the fill.
+
+        A refusal because the same order is there already is answered with that order, where it is newer than `checkpoint`.
+        """
         from oandapyV20.endpoints.orders import OrderCreate
 
-        del checkpoint
         with before_the_wire():
             instrument = parse_instrument(request.instrument)
             body = oanda_orders.market_order(request, instrument.venue_symbol, self.spec(instrument))
             home = self._home_currency()
         with on_the_wire():
-            answer = self._client.send(OrderCreate(self.account, data=body))
-            order = oanda_orders.placed(request, answer, home)
-        return self._with_protection(request, order)
+            try:
+                answer = self._client.send(OrderCreate(self.account, data=body))
+                order = oanda_orders.placed(request, answer, home)
+            except OrderRejectedError as error:
+                earlier = self._sent_before(request, checkpoint, error.reason)
+                if earlier is None:
+                    raise
+                return earlier
+            return self._sent_before(request, checkpoint, order.reason) or self._with_protection(request, order)
+
+    def _sent_before(self, request: OrderRequest, checkpoint: str, reason: str | None) -> VenueOrder | None:
+        """The first copy of an order whose second copy was refused; None when that is not the reason, or there is none."""
+        if reason not in oanda_orders.SENT_BEFORE:
+            return None
+        earlier = self.lookup(request, checkpoint)
+        ended_empty = {OrderState.CANCELLED, OrderState.REJECTED}
+        return None if earlier is None or earlier.state in ended_empty else earlier
 
     def lookup(self, request: OrderRequest, checkpoint: str) -> VenueOrder | None:
         """From the transactions since `checkpoint`. Two fills under one id are both reported: the ledger must hold the truth."""
-        order = oanda_orders.found(request, self._transactions(checkpoint), self._home_currency())
+        order = oanda_orders.found(
+            request, oanda_activity.transactions(self._client, checkpoint), self._home_currency()
+        )
         return None if order is None else self._with_protection(request, order)
 
     def resendable(self) -> bool:
-        return False
+        return self.capabilities.dedupes_client_order_id
+
+    def working_orders(self) -> list[WorkingOrder]:
+        return oanda_resting.working_orders(self._client)
+
+    def activity(self, since: str) -> Activity:
+        return oanda_activity.activity(self._client, since)
+
+    def protect(self, protection: Protection) -> tuple[str, ...]:
+        with before_the_wire():
+            spec = self.spec(parse_instrument(protection.instrument))
+        return oanda_resting.protect(self._client, protection, spec)
+
+    def cancel(self, venue_order_ids: Sequence[str]) -> None:
+        oanda_resting.cancel(self._client, venue_order_ids)
 
     def _home_currency(self) -> str:
         return self._home or self.account_state(()).currency
 
-    def _transactions(self, checkpoint: str) -> list[dict[str, Any]]:
-        """Everything after `checkpoint`, oldest first, page by page until the venue's own last id is reached."""
-        from oandapyV20.endpoints.transactions import TransactionsSinceID
-
-        collected: list[dict[str, Any]] = []
-        since = int(checkpoint)
-        while True:
-            page = self._client.read(TransactionsSinceID(self.account, params={"id": str(since)}))
-            collected += (news := reply.entries(page, "transactions"))
-            newest = max((reply.integer(item, "id") for item in news), default=since)
-            if newest >= reply.integer(page, "lastTransactionID"):
-                return collected
-            if newest == since:
-                raise reply.malformed(f"no transaction after {since}, which is not the last", page)
-            since = newest
-
     def _with_protection(self, request: OrderRequest, order: VenueOrder) -> VenueOrder:
         """Adds the stop and target orders of the trade it opened. Unreadable counts as unprotected: someone must look."""
-        from oandapyV20.endpoints.trades import OpenTrades
-
-        if not order.fills or (request.stop_loss is None and request.take_profit is None):
+        wanted = (request.stop_loss, request.take_profit, request.trailing_distance)
+        if not order.fills or all(each is None for each in wanted):
             return order
         try:
-            trades = reply.entries(self._client.read(OpenTrades(self.account)), "trades")
+            trades = oanda_resting.open_trades(self._client)
             ours = [trade for trade in trades if oanda_orders.client_id(trade) == request.client_order_id]
-            return order.model_copy(update={"protection_ids": _protection(ours)})
+            return order.model_copy(update={"protection_ids": oanda_resting.protection_ids(ours)})
         except VenueError:
             return order
 
@@ -229,10 +262,5 @@ def _position(held: dict[str, Any], trades: list[dict[str, Any]]) -> VenuePositi
         instrument=reply.canonical(name),
         units=sum(units, ZERO),
         average_price=reply.number(side, "averagePrice") if any(units) else None,
-        protection=_protection([trade for trade in trades if reply.text(trade, "instrument") == name]),
+        protection=oanda_resting.protection_ids([trade for trade in trades if reply.text(trade, "instrument") == name]),
     )
-
-
-def _protection(trades: list[dict[str, Any]]) -> tuple[str, ...]:
-    orders = [reply.optional_entry(trade, kind) for trade in trades for kind in _PROTECTION]
-    return tuple(reply.text(order, "id") for order in orders if order is not None)

@@ -11,6 +11,9 @@ from ffe.venues import reply
 from ffe.venues.models import InstrumentSpec, OrderRequest, VenueOrder
 from ffe.venues.sending import exact_price, exact_units, same_order
 
+# The venue's words for a second copy of an order: the first one is pending, or the trade that it opened is open.
+SENT_BEFORE = frozenset({"CLIENT_ORDER_ID_ALREADY_EXISTS", "CLIENT_TRADE_ID_ALREADY_EXISTS"})
+
 
 def market_order(request: OrderRequest, name: str, spec: InstrumentSpec) -> dict[str, Any]:
     """Body of POST orders: fill-or-kill, never filled in part, with the stop and the target in the same transaction."""
@@ -30,6 +33,9 @@ def market_order(request: OrderRequest, name: str, spec: InstrumentSpec) -> dict
     for key, price in (("stopLossOnFill", request.stop_loss), ("takeProfitOnFill", request.take_profit)):
         if price is not None:
             order[key] = {"price": exact_price(price, spec), "timeInForce": "GTC"}
+    if request.trailing_distance is not None:
+        distance = exact_price(request.trailing_distance, spec)
+        order["trailingStopLossOnFill"] = {"distance": distance, "timeInForce": "GTC"}
     return {"order": order}
 
 
@@ -74,10 +80,10 @@ def _settled(request: OrderRequest, created: list[dict[str, Any]], ends: list[di
     for item in created:
         _check_same(request, item)
     order_id = reply.text(created[0], "id")
-    fills = tuple(fill for end in ends if end.get("type") == "ORDER_FILL" for fill in _fills(end, home))
+    filled = tuple(fill for end in ends if end.get("type") == "ORDER_FILL" for fill in fills(end, home))
     cancels = [reply.text(end, "reason") for end in ends if end.get("type") == "ORDER_CANCEL"]
-    if fills:
-        return _order(request, order_id, OrderState.FILLED, None, fills)
+    if filled:
+        return _order(request, order_id, OrderState.FILLED, None, filled)
     if cancels:
         return _order(request, order_id, OrderState.CANCELLED, cancels[0])
     return _order(request, order_id, OrderState.ACCEPTED, None)
@@ -98,36 +104,36 @@ def _check_same(request: OrderRequest, created: dict[str, Any]) -> None:
     same_order(request, name, side.value, abs(units), reply.canonical(request.instrument))
 
 
-def _fills(transaction: dict[str, Any], home: str) -> list[Fill]:
+def fills(transaction: dict[str, Any], home: str) -> list[Fill]:
     """One fill for each trade it opened, reduced or closed; the real prices are there. The fee goes with the first part."""
     number = reply.text(transaction, "id")
     time = reply.moment(transaction, "time")
-    fee = _fee(transaction)
-    fills: list[Fill] = []
-    for part in _parts(transaction):
-        fills.append(
+    cost = fee(transaction)
+    found: list[Fill] = []
+    for part in parts(transaction):
+        found.append(
             Fill(
                 venue_fill_id=f"{number}-{reply.text(part, 'tradeID')}",
                 units=abs(reply.number(part, "units")),
                 price=reply.number(part, "price"),
-                fee=ZERO if fills else fee,
+                fee=ZERO if found else cost,
                 fee_currency=home,
                 time=time,
             )
         )
-    total = sum((fill.units for fill in fills), ZERO)
+    total = sum((fill.units for fill in found), ZERO)
     if total != abs(reply.number(transaction, "units")):
         raise reply.malformed(f"its parts sum to {total} units", transaction)
-    return fills
+    return found
 
 
-def _parts(transaction: dict[str, Any]) -> list[dict[str, Any]]:
+def parts(transaction: dict[str, Any]) -> list[dict[str, Any]]:
     closed = reply.entries(transaction, "tradesClosed") if transaction.get("tradesClosed") is not None else []
     single = [reply.optional_entry(transaction, key) for key in ("tradeReduced", "tradeOpened")]
     return closed + [part for part in single if part is not None]
 
 
-def _fee(transaction: dict[str, Any]) -> Decimal:
+def fee(transaction: dict[str, Any]) -> Decimal:
     """What the fill cost beside its price; a venue that names no fee took none."""
     kinds = ("commission", "guaranteedExecutionFee")
     return sum((reply.number(transaction, kind) for kind in kinds if transaction.get(kind) is not None), ZERO)

@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ffe.market.models import Instrument
-from ffe.venues.models import AccountState, InstrumentSpec, OrderRequest, Quote, VenueOrder, VenuePosition
+from ffe.venues.models import (
+    AccountState,
+    Activity,
+    Capabilities,
+    InstrumentSpec,
+    OrderRequest,
+    Protection,
+    Quote,
+    VenueOrder,
+    VenuePosition,
+    WorkingOrder,
+)
 
 
 class Broker(Protocol):
@@ -15,6 +26,11 @@ class Broker(Protocol):
     @property
     def account(self) -> str:
         """Stable id of the account at the venue; part of every client order id."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Constant; asks nobody."""
         ...
 
     def account_state(self, instruments: Sequence[Instrument]) -> AccountState:
@@ -30,6 +46,31 @@ class Broker(Protocol):
         ...
 
     def positions(self) -> list[VenuePosition]: ...
+
+    def working_orders(self) -> list[WorkingOrder]:
+        """Every order that rests at the venue in this account, ours or not."""
+        ...
+
+    def activity(self, since: str) -> Activity:
+        """What happened after the checkpoint `since` (OANDA: exclusive; Coinbase: from two minutes before it, so repeats are normal)."""
+        ...
+
+    def protect(self, protection: Protection) -> tuple[str, ...]:
+        """Places stop and target for a held position; the venue's ids of what now works for it. Asking twice places one.
+
+        Raises:
+            NotSentError, OrderRejectedError, OutcomeUnknownError: as `submit`. A venue that can't hold protection rejects.
+        """
+        ...
+
+    def cancel(self, venue_order_ids: Sequence[str]) -> None:
+        """Cancels resting orders and waits until each is gone. One that had ended before is no error unless it filled.
+
+        Raises:
+            NotSentError: one of them still works, or has filled.
+            OutcomeUnknownError: nobody knows.
+        """
+        ...
 
     def checkpoint(self) -> str:
         """The venue's place in time before an order is sent: OANDA's last transaction id, Coinbase's server time."""

@@ -23,6 +23,7 @@ GOOD_ROW = "2018-04-04T00:00:00Z,1,1,1,1,1\n"
         (["analyze"], "instrument"),
         (["explain", "nonsense"], "nonsense"),
         (["simulator", "serve", "--bars", "missing"], "missing"),
+        (["simulator", "serve", "--faults", "missing.json"], "missing.json"),
         (["nonsense"], "nonsense"),
     ],
 )

@@ -91,7 +91,7 @@ async def test_one_venue_down_does_not_stop_the_other_and_leaves_its_incidents(
     assert good["order"]["state"] == "FILLED"
     assert bad["order"] is None
     assert bad["decision"]["action"] == "HOLD"
-    assert bad["decision"]["decided_by"] == "data-gate"
+    assert (bad["decision"]["decided_by"], bad["decision"]["reason_code"]) == ("risk-gate", "reconcile_venue_failed")
     assert model.asked == ["EURUSD"]
     (artifact,) = await _artifacts(bad["error"]["incident"])
     assert "Traceback (most recent call last)" in artifact.data

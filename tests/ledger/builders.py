@@ -13,9 +13,11 @@ import psycopg
 
 from ffe.decision.models import Action, Author, Decision, ModelCall
 from ffe.ledger.ledger import Ledger
+from ffe.ledger.schema import METADATA
 from ffe.llm.models import Message, ModelIdentity, Sampling
 from ffe.market.models import Timeframe, parse_instrument
 from ffe.market.quality import Finding, QualityReport, Severity
+from ffe.orders.differences import Difference, DifferenceKind, difference_id
 from ffe.orders.models import Fill, Intent, Leg, Order, OrderState, Side
 from ffe.risk.models import Clamp, Sizing
 from ffe.sources.models import BarBatch
@@ -231,3 +233,42 @@ def fill(number: int = 1, units: str = "4000", price: str = "1.2272", fee: str =
 def venue_order(order: Order, state: OrderState, *fills: Fill, **changes: Any) -> VenueOrder:
     values = {"venue_order_id": "v1", "reason": None} | changes
     return VenueOrder(client_order_id=order.client_order_id, state=state, fills=fills, **values)
+
+
+def reserved(ledger: Ledger, **changes: Any) -> Order:
+    """A planned order with what it needs set aside: one step before the claim."""
+    order = planned(ledger, **changes)
+    ledger.reserve(order.id, order.reserve_currency, order.reserve_amount, Decimal(10_000_000), AT)
+    return ledger.order(order.id)
+
+
+def filled(ledger: Ledger, *fills: Fill, **changes: Any) -> Order:
+    """An entry, or what `changes` make of it, that the venue filled."""
+    order = submitted(ledger, **changes)
+    return ledger.book(order.id, venue_order(order, OrderState.FILLED, *fills), AT)
+
+
+def difference(key: str = "EURUSD", **changes: Any) -> Difference:
+    values: dict[str, Any] = {
+        "venue": "oanda",
+        "account": ACCOUNT,
+        "instrument": "EURUSD",
+        "kind": DifferenceKind.POSITION,
+        "key": key,
+        "message": "the venue holds 4000 EURUSD, the ledger 0",
+        "venue_says": "4000",
+        "ledger_says": "0",
+        "found_at": AT,
+    } | changes
+    names = ("venue", "account", "kind", "key", "venue_says", "ledger_says")
+    place = {name: values[name] for name in names}
+    return Difference(id=difference_id(**place), **values)
+
+
+def dump(ledger: Ledger) -> dict[str, list[str]]:
+    """Every row of every table, to compare before and after."""
+    with ledger.database.engine.connect() as connection:
+        return {
+            name: sorted(repr(tuple(row)) for row in connection.execute(table.select()))
+            for name, table in METADATA.tables.items()
+        }

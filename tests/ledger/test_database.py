@@ -13,13 +13,14 @@ from alembic.script import ScriptDirectory
 from builders import AT, bare_decision, decision, planned
 from sqlalchemy import inspect, text
 
-from ffe.errors import ConfigurationError, LedgerError
+from ffe.errors import ConfigurationError, LedgerError, RefusedError
+from ffe.ledger import migrate
 from ffe.ledger.cycles import finish_cycle
 from ffe.ledger.database import Database, ledger_url
 from ffe.ledger.ledger import Ledger
 from ffe.ledger.migrate import VERSION_TABLE, config, include_name, revision, upgrade
 from ffe.ledger.migrations import HEAD
-from ffe.ledger.order_tables import METADATA
+from ffe.ledger.schema import METADATA
 
 
 def test_the_models_and_the_migrations_agree(ledger: Ledger) -> None:
@@ -56,6 +57,21 @@ def test_an_up_to_date_ledger_opens_without_alembic_within_50_ms(empty_url: str)
     loaded = subprocess.run([sys.executable, "-c", script, empty_url], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "False"
     assert took < 0.5, "ten times the goal, so that a busy machine does not fail it"
+
+
+def test_what_another_process_upgraded_meanwhile_is_found_done(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = iter([None, HEAD])
+    monkeypatch.setattr(migrate, "revision", lambda _: next(seen))
+    assert upgrade(empty_url) is False
+
+
+def test_a_ledger_that_can_not_be_opened_is_refused_without_its_password(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no database, and much longer than the header of one" * 20)
+    with pytest.raises(RefusedError, match=r"can't be opened: file is not a database \(sqlite:///.*notes.txt\)"):
+        Ledger.open(f"sqlite:///{tmp_path}/notes.txt")
+    with pytest.raises(RefusedError) as caught:
+        Ledger.open(f"postgresql://user:hunter2@/d?host={tmp_path}")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_two_processes_may_upgrade_at_once(empty_url: str) -> None:

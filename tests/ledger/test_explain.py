@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from builders import AT, BAR, bare_decision, decision, fill, intent, record_chain, venue_order
@@ -9,8 +10,9 @@ from builders import AT, BAR, bare_decision, decision, fill, intent, record_chai
 from ffe.decision.models import Author
 from ffe.errors import LedgerError
 from ffe.ledger.ledger import Ledger
-from ffe.orders.models import Order, OrderState
-from ffe.risk.models import Denial
+from ffe.orders.models import Leg, Order, OrderState, Side
+from ffe.risk.models import Denial, Verdict
+from ffe.venues.models import VenueOrder
 
 
 @pytest.fixture
@@ -78,6 +80,39 @@ def test_a_gates_hold_needs_no_model_call(ledger: Ledger) -> None:
     found = ledger.explain("d" * 32)
     assert found is not None
     assert (found["missing"], found["orders"], found["model_call"]) == ([], [], None)
+
+
+def test_the_orders_that_followed_an_entry_stand_in_its_chain(ledger: Ledger, filled: Order) -> None:
+    stop = VenueOrder(
+        client_order_id="x", venue_order_id="s", state=OrderState.FILLED, reason=None, fills=(fill(2, price="1.2240"),)
+    )
+    adopted = ledger.adopt_protection(filled.id, stop, Side.SELL, AT + timedelta(minutes=3))
+    for asked, others in ((filled.id, [filled, adopted]), (adopted.id, [adopted, filled])):
+        found = ledger.explain(asked)
+        assert found is not None
+        assert [order["id"] for order in found["orders"]] == [order.id for order in others]
+        assert found["missing"] == []
+
+
+def test_a_close_that_the_risk_gate_asked_for_needs_no_model_call(ledger: Ledger) -> None:
+    ledger.start_cycle("c" * 32, "sim", "5m", AT)
+    ledger.record_decision(decision(decided_by=Author.RISK_GATE))
+    order, _ = ledger.plan(intent(leg=Leg.REPAIR, side=Side.SELL), AT)
+    found = ledger.explain(order.id)
+    assert found is not None
+    assert (found["missing"], found["model_call"]) == ([], None)
+
+
+def test_the_verdicts_of_the_risk_rules_stand_beside_the_sizing(ledger: Ledger) -> None:
+    bare_decision(ledger)
+    verdicts = (
+        Verdict(rule="spread", allowed=True, code="spread", reason="1.3 pips, limit 5", most=Decimal("12.50")),
+        Verdict(rule="daily_loss", allowed=False, code="daily_loss", reason="5.1 %, limit 5 %", trips=True),
+    )
+    ledger.record_sizing("d" * 32, None, Denial(code="daily_loss", reason="5.1 %, limit 5 %"), verdicts)
+    found = ledger.explain("d" * 32)
+    assert found is not None
+    assert [Verdict.model_validate(kept) for kept in found["sizing"]["verdicts"]] == list(verdicts)
 
 
 def test_a_denied_decision_shows_why_and_a_cycle_its_incidents(ledger: Ledger) -> None:

@@ -100,3 +100,12 @@ def test_specs_are_recorded_only_when_the_venue_changes_them(ledger: Ledger) -> 
     with ledger.database.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT min_size FROM instrument_spec ORDER BY id").all()
     assert [Decimal(row[0]) for row in rows] == [1, 2, 1]
+
+
+def test_a_trailing_distance_belongs_to_the_rules_of_an_instrument(ledger: Ledger) -> None:
+    for minutes, distance in ((0, None), (5, "0.0005"), (10, "0.0005")):
+        least = None if distance is None else Decimal(distance)
+        ledger.record_spec(spec(min_trailing_distance=least, fetched_at=AT + timedelta(minutes=minutes)))
+    with ledger.database.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT min_trailing_distance FROM instrument_spec ORDER BY id").all()
+    assert [row[0] if row[0] is None else Decimal(row[0]) for row in rows] == [None, Decimal("0.0005")]

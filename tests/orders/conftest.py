@@ -9,8 +9,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "ledger"))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from account import Account
 from builders import AT
-from scripted import SleepingClock
+from scripted import SleepingClock, Venue
 
 from ffe.ledger.ledger import Ledger
 
@@ -25,3 +26,13 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def clock() -> SleepingClock:
     return SleepingClock(AT)
+
+
+@pytest.fixture
+def margin(ledger: Ledger, clock: SleepingClock) -> Account:
+    return Account(ledger, clock, Venue(dedupes=False))
+
+
+@pytest.fixture
+def spot(ledger: Ledger, clock: SleepingClock) -> Account:
+    return Account(ledger, clock, Venue(dedupes=True))

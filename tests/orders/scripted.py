@@ -1,18 +1,30 @@
-"""A venue in a dict (or a file, so that it survives a killed client) and a broker that loses what it is told to lose."""
+"""A broker over the scripted venue that loses what it is told to lose, and a clock that only moves when somebody sleeps."""
 
-import json
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
-from ffe.clock import FixedClock, parse_time, rfc3339
+from scripted_venue import Placed, Venue
+
+from ffe.clock import FixedClock
 from ffe.errors import NotSentError, OrderRejectedError, OutcomeUnknownError, VenueReadError
 from ffe.market.models import Instrument
-from ffe.orders.models import Fill, OrderState
-from ffe.venues.models import AccountState, InstrumentSpec, OrderRequest, Quote, VenueOrder, VenuePosition
+from ffe.venues.models import (
+    AccountState,
+    Activity,
+    Balance,
+    Capabilities,
+    Conversion,
+    InstrumentSpec,
+    OrderRequest,
+    Protection,
+    Quote,
+    VenueOrder,
+    VenuePosition,
+    WorkingOrder,
+)
+
+__all__ = ["OUTCOMES", "CrashError", "Placed", "ScriptedBroker", "SleepingClock", "Venue"]
 
 OUTCOMES = (
     "fill",
@@ -39,77 +51,12 @@ class CrashError(BaseException):
     """The process ends here: not an Exception, so no handler of the engine may swallow it."""
 
 
-@dataclass
-class Placed:
-    """An order that the venue has, or (`arrives` in the future) will have."""
-
-    client_order_id: str
-    units: str
-    plan: str
-    arrives: str
-    looks: int = 0
-
-
-@dataclass
-class Venue:
-    """What the venue knows. `dedupes`: a client id it already has returns the first order instead of making a second one."""
-
-    dedupes: bool
-    path: Path | None = None
-    placed: list[Placed] = field(default_factory=list)
-
-    @classmethod
-    def load(cls, path: Path, *, dedupes: bool) -> "Venue":
-        rows = json.loads(path.read_text()) if path.exists() else []
-        return cls(dedupes, path, [Placed(**row) for row in rows])
-
-    def place(self, request: OrderRequest, plan: str, arrives: datetime) -> Placed:
-        known = [order for order in self.placed if order.client_order_id == request.client_order_id]
-        if known and self.dedupes:
-            known[0].arrives = min(known[0].arrives, rfc3339(arrives))
-        else:
-            known = [Placed(request.client_order_id, str(request.units), plan, rfc3339(arrives))]
-            self.placed += known
-        self.save()
-        return known[0]
-
-    def save(self) -> None:
-        if self.path is not None:
-            fresh = self.path.with_suffix(".new")
-            fresh.write_text(json.dumps([asdict(order) for order in self.placed]))
-            os.replace(fresh, self.path)
-
-    def report(self, order: Placed) -> VenueOrder:
-        """FILLED at once, or ACCEPTED first and FILLED, half filled or cancelled when looked at again."""
-        state, share = OrderState.FILLED, Decimal(1)
-        if order.plan == "accept" and order.looks < 2:
-            state, share = OrderState.ACCEPTED, Decimal(0)
-        elif order.plan == "partial":
-            state, share = (OrderState.PARTIAL if order.looks < 2 else OrderState.CANCELLED), Decimal("0.5")
-        elif order.plan == "kill_rest":
-            state, share = OrderState.CANCELLED, Decimal(0)
-        return VenueOrder(
-            client_order_id=order.client_order_id,
-            venue_order_id=f"v-{order.client_order_id}",
-            state=state,
-            reason="MARKET_HALTED" if order.plan == "kill_rest" else None,
-            fills=(self.fill(order, share),) if share > 0 else (),
-        )
-
-    def fill(self, order: Placed, share: Decimal) -> Fill:
-        number = self.placed.index(order)
-        return Fill(
-            venue_fill_id=f"f{number}-{order.client_order_id}",
-            units=Decimal(order.units) * share,
-            price=Decimal("1.2272"),
-            fee=Decimal("0.25"),
-            fee_currency="USD",
-            time=parse_time(order.arrives),
-        )
-
-
 class ScriptedBroker:
-    """`outcomes` are taken one per submit (then `fill`); `unreadable` lookups and checkpoints fail first."""
+    """`outcomes` are taken one per submit (then `fill`); `unreadable` lookups fail first.
+
+    `protections` and `cancels` are the same for `protect` and `cancel` (`ok`, `reject`, `unsupported`, `not_sent`, `lost_before`,
+    `lost_after`). `broken` names queries that fail; `on_read` is called with the name of each query before it is answered.
+    """
 
     def __init__(
         self,
@@ -120,31 +67,130 @@ class ScriptedBroker:
         account: str = "101-001-1",
         unreadable: int = 0,
         on_wire: Callable[[str], None] = lambda place: None,
+        name: str = "oanda",
     ) -> None:
-        self.venue, self.account = "oanda", account
+        self.venue, self.account = name, account
         self._venue, self._clock, self._outcomes, self._on_wire = venue, clock, list(outcomes), on_wire
         self.unreadable, self.checkpoint_error, self.sent = unreadable, None, 0
         self.seen: list[OrderRequest] = []
+        self.protections: list[str] = []
+        self.cancels: list[str] = []
+        self.protected: list[Protection] = []
+        self.broken: set[str] = set()
+        self.on_read: Callable[[str], None] = lambda name: None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        spot = self._venue.dedupes
+        return Capabilities(
+            short=not spot,
+            margin=not spot,
+            dedupes_client_order_id=spot,
+            part_fills=True,
+            protection="attached" if self._venue.holds_stops else "none",
+            protection_follows_position=not spot,
+            trailing_stop=not spot,
+            protection_holds_units=spot,
+        )
+
+    def _read(self, name: str) -> None:
+        self.on_read(name)
+        if name in self.broken:
+            raise VenueReadError(f"502 on {name}")
+        with self._venue.opened():
+            self._venue.settle(self._clock.now())
 
     def account_state(self, instruments: Sequence[Instrument]) -> AccountState:
-        raise VenueReadError("not scripted")
+        self._read("account_state")
+        totals = self._venue.activity(self._venue.checkpoint()).totals
+        one = Conversion(gain=Decimal(1), loss=Decimal(1), position=Decimal(1))
+        return AccountState(
+            venue=self.venue,
+            account=self.account,
+            currency="USD",
+            equity=totals["USD"],
+            available=totals["USD"],
+            balances=(Balance(currency="USD", available=totals["USD"], hold=Decimal(0)),),
+            conversions={"USD": one, "GBP": one},
+            source="scripted",
+            time=self._clock.now(),
+        )
 
     def spec(self, instrument: Instrument) -> InstrumentSpec:
-        raise VenueReadError("not scripted")
+        spot = self._venue.dedupes
+        return InstrumentSpec(
+            instrument=instrument.symbol,
+            venue=self.venue,
+            price_increment=Decimal("0.00001"),
+            size_increment=Decimal("0.0001") if spot else Decimal(1),
+            min_size=Decimal("0.001") if spot else Decimal(1),
+            max_size=Decimal(1_000_000),
+            min_notional=Decimal(1) if spot else None,
+            max_notional=None,
+            margin_rate=None if spot else Decimal("0.02"),
+            taker_fee_rate=Decimal(0),
+            pip=Decimal("0.0001"),
+            tradeable=not self._venue.closed,
+            status="closed" if self._venue.closed else "online",
+            fetched_at=self._clock.now(),
+        )
 
     def quote(self, instrument: Instrument) -> Quote:
-        raise VenueReadError("not scripted")
+        self._read("quote")
+        bid, ask = self._venue.prices.get(instrument.symbol, (Decimal("1.2271"), Decimal("1.2273")))
+        return Quote(
+            instrument=instrument.symbol,
+            bid=bid,
+            ask=ask,
+            time=self._clock.now(),
+            tradeable=not self._venue.closed,
+            status="closed" if self._venue.closed else "online",
+        )
 
     def position(self, instrument: Instrument) -> VenuePosition:
-        raise VenueReadError("not scripted")
+        self._read("position")
+        flat = VenuePosition(instrument=instrument.symbol, units=Decimal(0), average_price=None)
+        return next((held for held in self._venue.positions() if held.instrument == instrument.symbol), flat)
 
     def positions(self) -> list[VenuePosition]:
-        raise VenueReadError("not scripted")
+        self._read("positions")
+        return self._venue.positions()
+
+    def working_orders(self) -> list[WorkingOrder]:
+        self._read("working_orders")
+        return list(self._venue.state.resting)
+
+    def activity(self, since: str) -> Activity:
+        self._read("activity")
+        return self._venue.activity(since)
+
+    def protect(self, protection: Protection) -> tuple[str, ...]:
+        self.protected.append(protection)
+        outcome = self.protections.pop(0) if self.protections else "ok"
+        self._on_wire("protect before")
+        refusal = _refusal(outcome)
+        if refusal is not None:
+            raise refusal
+        ids = self._venue.protect(protection)
+        self._on_wire("protect after")
+        if outcome == "lost_after":
+            raise OutcomeUnknownError("no reply", request="PUT orders")
+        return ids
+
+    def cancel(self, venue_order_ids: Sequence[str]) -> None:
+        outcome = self.cancels.pop(0) if self.cancels else "ok"
+        refusal = _refusal(outcome)
+        if refusal is not None:
+            raise refusal
+        self._venue.cancel(venue_order_ids)
+        if outcome == "lost_after":
+            raise OutcomeUnknownError("no reply")
 
     def checkpoint(self) -> str:
+        self._read("checkpoint")
         if self.checkpoint_error is not None:
             raise self.checkpoint_error
-        return "6410"
+        return self._venue.checkpoint()
 
     def resendable(self) -> bool:
         return self._venue.dedupes
@@ -157,8 +203,9 @@ class ScriptedBroker:
         refusal = _refusal(outcome)
         if refusal is not None:
             raise refusal
+        now = self._clock.now()
         late = timedelta(seconds=20 if outcome == "late" else 0)
-        order = self._venue.place(request, outcome, self._clock.now() + late)
+        order = self._venue.place(request, outcome, now + late, now)
         self._on_wire("after")
         if outcome in {"lost_after", "late"}:
             raise OutcomeUnknownError("no reply")
@@ -170,17 +217,24 @@ class ScriptedBroker:
         if self.unreadable > 0:
             self.unreadable -= 1
             raise VenueReadError("502")
-        for order in self._venue.placed:
-            if order.client_order_id == request.client_order_id and parse_time(order.arrives) <= self._clock.now():
-                order.looks += 1
-                self._venue.save()
-                return self._venue.report(order)
+        self.on_read("lookup")
+        with self._venue.opened() as state:
+            for order in state.placed:
+                if order.client_order_id == request.client_order_id and order.arrives <= self._clock.now():
+                    order.looks += 1
+                    self._venue.settle(self._clock.now())
+                    return self._venue.report(order)
         return None
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def _refusal(outcome: str) -> Exception | None:
     if outcome == "reject":
-        return OrderRejectedError("400", reason="INSUFFICIENT_MARGIN")
+        return OrderRejectedError("400", reason="INSUFFICIENT_MARGIN", request="POST orders", response="400")
+    if outcome == "unsupported":
+        return OrderRejectedError("400", reason="UNSUPPORTED_ORDER_CONFIGURATION")
     if outcome == "not_sent":
         return NotSentError("connection refused")
     return OutcomeUnknownError("reset") if outcome == "lost_before" else None

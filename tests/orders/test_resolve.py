@@ -4,14 +4,15 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from builders import ACCOUNT, AT, BAR, bare_decision, fill, intent, planned, submitted, venue_order
+from builders import ACCOUNT, AT, BAR, bare_decision, difference, fill, filled, intent, planned, submitted, venue_order
 from scripted import ScriptedBroker, SleepingClock, Venue
 
 from ffe.errors import LedgerError
 from ffe.ledger.ledger import Ledger
-from ffe.orders.models import Order, OrderState
+from ffe.orders.models import Leg, Order, OrderState, Side
 from ffe.orders.request import request_for
 from ffe.orders.resolve import QUIET, RESEND_WITHIN, blocked, recover, resolve
+from ffe.orders.switch import SwitchState
 
 S = OrderState
 
@@ -164,3 +165,62 @@ def test_recovery_reads_an_accepted_order_back(ledger: Ledger, clock: SleepingCl
 def test_a_bare_decision_leaves_nothing_to_recover(ledger: Ledger, clock: SleepingClock) -> None:
     bare_decision(ledger)
     assert recover(ledger, ScriptedBroker(Venue(dedupes=False), clock), clock, clock.sleep) == []
+
+
+def test_what_the_venue_placed_itself_is_not_looked_up(ledger: Ledger, clock: SleepingClock) -> None:
+    entry = filled(ledger, fill())
+    ledger.adopt_protection(entry.id, venue_order(entry, S.PARTIAL, fill(2, "1000")), Side.SELL, AT)
+    assert [order.leg for order in ledger.open_orders()] == [Leg.PROTECTION]
+    assert recover(ledger, ScriptedBroker(Venue(dedupes=False), clock), clock, clock.sleep) == []
+
+
+def test_a_close_of_no_bar_is_left_to_its_own_process_while_it_is_young(ledger: Ledger, clock: SleepingClock) -> None:
+    order = planned(ledger, leg=Leg.WATCHED, side=Side.SELL, bar_close=BAR - timedelta(hours=3))
+    broker = ScriptedBroker(Venue(dedupes=False), clock)
+    assert recover(ledger, broker, clock, clock.sleep) == []
+    clock.advance(QUIET)
+    (ended,) = recover(ledger, broker, clock, clock.sleep)
+    assert (ended.id, ended.reason) == (order.id, "abandoned_before_sending")
+
+
+def test_an_order_sent_while_it_was_about_to_be_abandoned_stays(
+    ledger: Ledger, clock: SleepingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = planned(ledger, bar_close=BAR - timedelta(minutes=5))
+    ledger.reserve(stale.id, "USD", Decimal(5), Decimal(1000), AT)
+    ledger.claim(stale.id, AT, "6410")
+    monkeypatch.setattr(ledger, "open_orders", lambda venue, account: [stale])
+    (order,) = recover(ledger, ScriptedBroker(Venue(dedupes=False), clock), clock, clock.sleep)
+    assert order.state is S.SUBMITTING
+
+
+@pytest.mark.parametrize("state", [SwitchState.HALT, SwitchState.REDUCE_ONLY, SwitchState.FLATTEN])
+def test_an_entry_is_not_sent_again_while_the_kill_switch_stands_before_it(
+    ledger: Ledger, clock: SleepingClock, state: SwitchState
+) -> None:
+    order, broker = submitted(ledger), ScriptedBroker(Venue(dedupes=True), clock)
+    ledger.set_switch(state, "stop", "person", clock.now())
+    waiting = settle(order, ledger, broker, clock)
+    assert waiting.state is S.UNRESOLVED
+    assert f"the kill switch is at {state} (stop)" in str(waiting.reason)
+    clock.advance(QUIET)
+    ended = settle(order, ledger, broker, clock)
+    assert (ended.state, ended.reason, broker.sent) == (S.CANCELLED, "never_reached_venue", 0)
+
+
+def test_an_entry_is_not_sent_again_into_a_difference_but_its_own_is_none(ledger: Ledger, clock: SleepingClock) -> None:
+    order, broker = submitted(ledger), ScriptedBroker(Venue(dedupes=True), clock)
+    ledger.observe("oanda", ACCOUNT, [difference(order.client_order_id)], AT)
+    settled = settle(order, ledger, broker, clock)
+    assert (settled.state, broker.sent) == (S.FILLED, 1)
+    other, broker = another(ledger), ScriptedBroker(Venue(dedupes=True), clock)
+    ledger.observe("oanda", ACCOUNT, [difference("something else")], AT)
+    assert settle(other, ledger, broker, clock).state is S.UNRESOLVED
+    assert broker.sent == 0
+
+
+def another(ledger: Ledger) -> Order:
+    bare_decision(ledger)
+    order, _ = ledger.plan(intent(bar_close=BAR + timedelta(minutes=5)), AT)
+    ledger.reserve(order.id, "USD", Decimal(1), Decimal(1000), AT)
+    return ledger.transition(order.id, S.SUBMITTING, AT, checkpoint="6410")

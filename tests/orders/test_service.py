@@ -4,14 +4,16 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from builders import ACCOUNT, AT, BAR, bare_decision, intent
+from builders import ACCOUNT, AT, BAR, bare_decision, difference, intent
 from scripted import ScriptedBroker, SleepingClock, Venue
 
 from ffe.errors import OutcomeUnknownError, VenueReadError
 from ffe.ledger.ledger import Ledger
 from ffe.orders.models import Leg, Order, OrderState, Side
 from ffe.orders.request import request_for
+from ffe.orders.resolve import recover
 from ffe.orders.service import STEPS, OrderService
+from ffe.orders.switch import SwitchState
 
 S = OrderState
 PLENTY = Decimal(10_000)
@@ -159,16 +161,126 @@ def test_what_the_venue_never_heard_of_stays_unresolved_and_is_not_sent_again(
 def test_an_unresolved_order_blocks_new_exposure_but_not_a_close(
     ledger: Ledger, clock: SleepingClock, venue: Venue
 ) -> None:
+    run(ledger, clock, venue, bar_close=BAR - timedelta(minutes=5))
     lost, _ = run(ledger, clock, venue, "lost_before")
     later = BAR + timedelta(minutes=5)
     order, broker = run(ledger, clock, venue, bar_close=later)
     assert (order.state, broker.sent) == (S.DENIED, 0)
     assert order.reason == f"blocked_by_unresolved_order {lost.client_order_id}"
-    leaving, broker = run(ledger, clock, venue, bar_close=later, leg=Leg.EXIT, side=Side.SELL, cancel_first=("9",))
+    leaving, broker = run(ledger, clock, venue, bar_close=later, leg=Leg.EXIT, side=Side.SELL, cancel_first=("r1",))
     assert leaving.state is S.FILLED
-    assert (broker.seen[0].reduce_only, broker.seen[0].cancel_first) == (True, ("9",))
+    assert (broker.seen[0].reduce_only, broker.seen[0].cancel_first) == (True, ("r1",))
     other, _ = run(ledger, clock, venue, bar_close=later, instrument="GBPUSD")
     assert other.state is S.FILLED
+
+
+def test_an_unknown_close_blocks_the_next_close(ledger: Ledger, clock: SleepingClock, venue: Venue) -> None:
+    run(ledger, clock, venue, bar_close=BAR - timedelta(minutes=5))
+    closing: dict[str, object] = {"leg": Leg.EXIT, "side": Side.SELL}
+    lost, _ = run(ledger, clock, venue, "lost_before", **closing, units=Decimal(1000))
+    assert lost.state is S.UNRESOLVED
+    for leg in (Leg.WATCHED, Leg.FLATTEN):
+        order, broker = run(ledger, clock, venue, leg=leg, side=Side.SELL, units=Decimal(1000))
+        assert (order.state, broker.sent) == (S.DENIED, 0)
+        assert order.reason == f"blocked_by_unresolved_order {lost.client_order_id}"
+    clock.advance(timedelta(minutes=2))
+    recover(ledger, ScriptedBroker(venue, clock), clock, clock.sleep)
+    settled, _ = run(ledger, clock, venue, leg=Leg.FLATTEN, side=Side.SELL, bar_close=clock.now())
+    assert settled.state is S.FILLED
+
+
+def test_a_close_reserves_no_money(ledger: Ledger, clock: SleepingClock, venue: Venue) -> None:
+    run(ledger, clock, venue, bar_close=BAR - timedelta(minutes=5))
+    order, _ = run(ledger, clock, venue, leg=Leg.EXIT, side=Side.SELL, available=Decimal(0))
+    assert (order.state, ledger.positions()[0].units) == (S.FILLED, 0)
+
+
+def test_what_is_not_held_cannot_be_closed(ledger: Ledger, clock: SleepingClock, venue: Venue) -> None:
+    order, broker = run(ledger, clock, venue, leg=Leg.EXIT, side=Side.SELL)
+    assert (order.state, order.reason, broker.sent) == (S.DENIED, "nothing_to_close", 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (SwitchState.REDUCE_ONLY, "kill_switch_reduce_only"),
+        (SwitchState.HALT, "kill_switch_halt"),
+        (SwitchState.FLATTEN, "kill_switch_flatten"),
+    ],
+)
+def test_the_kill_switch_denies_an_entry_at_the_last_moment(
+    ledger: Ledger, clock: SleepingClock, venue: Venue, state: SwitchState, reason: str
+) -> None:
+    bare_decision(ledger)
+    broker = ScriptedBroker(venue, clock)
+
+    def trip(step: str) -> None:
+        if step == "checkpointed":
+            ledger.set_switch(state, "drill", "person", AT)
+
+    order = OrderService(ledger, broker, clock, sleep=clock.sleep, on_step=trip).execute(intent(), PLENTY)
+    assert (order.state, order.reason, broker.sent) == (S.DENIED, reason, 0)
+    assert ledger.open_reservations() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "leg", "passes"),
+    [
+        (SwitchState.REDUCE_ONLY, Leg.EXIT, True),
+        (SwitchState.HALT, Leg.EXIT, False),
+        (SwitchState.HALT, Leg.WATCHED, True),
+        (SwitchState.HALT, Leg.REPAIR, True),
+        (SwitchState.FLATTEN, Leg.FLATTEN, True),
+    ],
+)
+def test_the_kill_switch_stops_decisions_and_never_a_way_out(
+    ledger: Ledger, clock: SleepingClock, venue: Venue, state: SwitchState, leg: Leg, passes: bool
+) -> None:
+    run(ledger, clock, venue, bar_close=BAR - timedelta(minutes=5))
+    ledger.set_switch(state, "drill", "person", AT)
+    order, _ = run(ledger, clock, venue, leg=leg, side=Side.SELL)
+    assert order.state is (S.FILLED if passes else S.DENIED)
+
+
+def test_a_worker_that_fails_does_not_deny_what_another_has_claimed(
+    ledger: Ledger, clock: SleepingClock, venue: Venue
+) -> None:
+    bare_decision(ledger)
+    failing, other = ScriptedBroker(venue, clock), ScriptedBroker(venue, clock, outcomes=["lost_before"])
+    failing.checkpoint_error = VenueReadError("502")
+
+    def overtake(step: str) -> None:
+        if step == "reserved":
+            OrderService(ledger, other, clock, sleep=clock.sleep).execute(intent(), PLENTY)
+            ledger.set_switch(SwitchState.HALT, "drill", "person", AT)
+
+    order = OrderService(ledger, failing, clock, sleep=clock.sleep, on_step=overtake).execute(intent(), PLENTY)
+    assert (order.state, other.sent, failing.sent) == (S.UNRESOLVED, 1, 0)
+
+
+def test_an_open_difference_denies_an_entry_and_no_close(ledger: Ledger, clock: SleepingClock, venue: Venue) -> None:
+    run(ledger, clock, venue, bar_close=BAR - timedelta(minutes=5))
+    ledger.observe("oanda", ACCOUNT, [difference()], AT)
+    order, broker = run(ledger, clock, venue)
+    assert (order.state, order.reason, broker.sent) == (S.DENIED, "blocked_by_difference", 0)
+    leaving, _ = run(ledger, clock, venue, leg=Leg.EXIT, side=Side.SELL)
+    assert leaving.state is S.FILLED
+
+
+@pytest.mark.parametrize("outcome", ["not_sent", "reject", "lost_after"])
+def test_what_another_process_settled_while_we_were_sending_stands(
+    ledger: Ledger, clock: SleepingClock, venue: Venue, outcome: str
+) -> None:
+    bare_decision(ledger)
+
+    def settled_elsewhere(place: str) -> None:
+        if place == "before":
+            (order,) = ledger.orders()
+            ledger.transition(order.id, S.CANCELLED, AT, reason="acknowledged_by_person")
+
+    broker = ScriptedBroker(venue, clock, outcomes=[outcome], on_wire=settled_elsewhere)
+    order = OrderService(ledger, broker, clock, sleep=clock.sleep).execute(intent(), PLENTY)
+    assert (order.state, order.reason) == (S.CANCELLED, "acknowledged_by_person")
 
 
 def test_three_intents_on_16_91_make_one_order(ledger: Ledger, clock: SleepingClock, venue: Venue) -> None:
@@ -228,3 +340,18 @@ def test_an_answer_that_cannot_be_written_down_is_found_again(
             OrderService(ledger, ScriptedBroker(venue, clock), clock, sleep=clock.sleep).execute(intent(), PLENTY)
     order, broker = run(ledger, clock, venue)
     assert (order.state, broker.sent, len(venue.placed)) == (S.FILLED, 0, 1)
+
+
+def test_a_worker_that_stalled_after_its_claim_sends_nothing_any_more(
+    ledger: Ledger, clock: SleepingClock, venue: Venue
+) -> None:
+    bare_decision(ledger)
+    broker = ScriptedBroker(venue, clock)
+
+    def stall(step: str) -> None:
+        if step == "submitting":
+            clock.advance(timedelta(seconds=31))
+
+    order = OrderService(ledger, broker, clock, sleep=clock.sleep, on_step=stall).execute(intent(), PLENTY)
+    assert (order.state, order.reason, broker.sent) == (S.DENIED, "stalled_before_sending", 0)
+    assert ledger.open_reservations() == []

@@ -1,6 +1,6 @@
 """Specs, quotes, accounts and decisions with the numbers that the venues really use."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from ffe.decision.models import Action, Author, Decision
+from ffe.ledger.models import ClosedTrade
 from ffe.market.models import Timeframe, parse_instrument
+from ffe.orders.models import Side
+from ffe.risk.drafting import Market, draft_entry
+from ffe.risk.models import Denial
+from ffe.risk.portfolio import Held, Portfolio
+from ffe.risk.proposal import Proposal, Signal
+from ffe.risk.rules import RULES, judge_all
+from ffe.risk.sizing import size_entry
 from ffe.settings import RiskSettings
 from ffe.venues.models import AccountState, Balance, Conversion, InstrumentSpec, Quote, VenuePosition
 
@@ -87,6 +95,81 @@ def decision(symbol: str = "BTCUSD", action: str = "BUY", confidence: int = 80, 
     return Decision(**(values | changes))
 
 
+def trade(
+    symbol: str = "BTCUSD", result: Any = "-0.01", side: Side = Side.BUY, ago: int = 600, held: int = 600
+) -> ClosedTrade:
+    """A round trip that ended `ago` seconds before NOW, `held` seconds after it began."""
+    return ClosedTrade(
+        instrument=symbol,
+        side=side,
+        units=d(1),
+        entry_price=d(100),
+        exit_price=d(100),
+        realised=d(result) * 100,
+        fees=d(0),
+        return_on_notional=d(result),
+        opened_at=NOW - timedelta(seconds=ago + held),
+        closed_at=NOW - timedelta(seconds=ago),
+        decision_id="d0",
+    )
+
+
+def holding(
+    symbol: str = "ETHUSD", units: Any = 1, notional: Any = 1000, at_risk: Any = 0, ago: int | None = 600
+) -> Held:
+    return Held(
+        instrument=symbol,
+        units=d(units),
+        notional=d(notional),
+        stop_risk=None if at_risk is None else d(at_risk),
+        opened_at=None if ago is None else NOW - timedelta(seconds=ago),
+    )
+
+
+def portfolio(equity: Any = 10000, **changes: Any) -> Portfolio:
+    return Portfolio(**({"equity": d(equity), "currency": "USD", "now": NOW} | changes))
+
+
+def proposal(symbol: str = "BTCUSD", side: Side = Side.BUY, **changes: Any) -> Proposal:
+    """BTCUSD bought at 7000 with a stop at 6800 and a target at 7300, without fees."""
+    values: dict[str, Any] = {
+        "instrument": parse_instrument(symbol),
+        "side": side,
+        "confidence": 80,
+        "atr": d(100),
+        "quote": quote(symbol),
+        "entry": d(7000),
+        "stop": d(6800),
+        "target": d(7300),
+        "bound": d(7035),
+        "units": d("0.5"),
+        "unit_notional": d(7000),
+        "unit_risk": d(200),
+        "fee_rate": d(0),
+    }
+    return Proposal(**(values | changes))
+
+
+def sized(side: Side = Side.BUY, atr: Any = 100, symbol: str = "BTCUSD", **given: Any) -> Any:
+    """An entry drafted, judged by every rule and sized; a refusal of a rule is a Denial with its code."""
+    settings, state = given.get("settings", RiskSettings()), given.get("account", account())
+    market = Market(spec=given.get("spec", spec(symbol)), account=state, reserved=d(given.get("reserved", 0)))
+    signal = Signal(
+        instrument=parse_instrument(symbol), side=side, confidence=80, atr=d(atr), quote=given.get("quote", quote())
+    )
+    book = given.get("portfolio", portfolio(state.equity))
+    draft = draft_entry(
+        signal, market=market, portfolio=book, settings=settings, bars_per_year=given.get("bars_per_year")
+    )
+    if isinstance(draft, Denial):
+        return draft
+    verdicts = judge_all(RULES, draft.proposal, book, settings)
+    for verdict in verdicts:
+        if not verdict.allowed:
+            return Denial(code=verdict.code, reason=verdict.reason, verdicts=verdicts)
+    return size_entry(draft, verdicts, market=market, settings=settings)
+
+
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """The builders above, and the default risk settings."""
@@ -96,6 +179,12 @@ def make() -> SimpleNamespace:
         account=account,
         position=position,
         decision=decision,
+        trade=trade,
+        holding=holding,
+        portfolio=portfolio,
+        proposal=proposal,
+        sized=sized,
+        now=NOW,
         settings=RiskSettings(),
         instrument=parse_instrument,
         d=d,

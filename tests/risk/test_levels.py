@@ -103,3 +103,45 @@ def test_a_bound_finer_than_the_tick_is_the_nearest_tick_that_can_fill(
 ) -> None:
     spec = make.spec(price_increment=Decimal(1))
     assert price_bound(side, Decimal("100.5"), Decimal("0.1"), spec) == Decimal(bound)
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize(
+    ("least", "distance", "clamped"),
+    [("0.0005", "0.002", []), ("0.002", "0.002", []), ("0.003", "0.003", ["min_trailing_distance"])],
+)
+def test_a_trailing_stop_keeps_the_distance_but_never_less_than_the_venue_takes(
+    make: SimpleNamespace, side: Side, least: str, distance: str, clamped: list[str]
+) -> None:
+    quote = make.quote("EURUSD", "1.19990", "1.20000")
+    settings = make.settings.model_copy(update={"trailing_stop": True})
+    spec = make.spec("EURUSD", min_trailing_distance=Decimal(least))
+    found = levels(side, Decimal("0.001"), AssetClass.FOREX, spec=spec, quote=quote, settings=settings)
+    assert isinstance(found, Levels)
+    assert found.trailing == found.distance == Decimal(distance)
+    assert found.lost == found.distance + Decimal("0.0001")
+    assert abs(found.target - found.entry) == found.distance * Decimal("1.5")
+    assert [clamp.name for clamp in found.clamps if clamp.name != "price_bound"] == clamped
+
+
+def test_a_trailing_distance_is_a_multiple_of_the_price_increment(make: SimpleNamespace) -> None:
+    """Two ATR are 0.300 6; ticks are 0.001."""
+    quote = make.quote("USDJPY", "149.990", "150.000")
+    settings = make.settings.model_copy(update={"trailing_stop": True})
+    spec = make.spec("USDJPY", min_trailing_distance=Decimal("0.05"))
+    found = levels(Side.SELL, Decimal("0.1503"), AssetClass.FOREX, spec=spec, quote=quote, settings=settings)
+    assert isinstance(found, Levels)
+    assert found.trailing == Decimal("0.301")
+
+
+@pytest.mark.parametrize(("wanted", "least"), [(True, None), (False, "0.0005")])
+def test_a_stop_is_fixed_where_the_venue_has_no_other_or_nobody_asked(
+    make: SimpleNamespace, wanted: bool, least: str | None
+) -> None:
+    quote = make.quote("EURUSD", "1.19990", "1.20000")
+    settings = make.settings.model_copy(update={"trailing_stop": wanted})
+    spec = make.spec("EURUSD", min_trailing_distance=None if least is None else Decimal(least))
+    found = levels(Side.BUY, Decimal("0.001"), AssetClass.FOREX, spec=spec, quote=quote, settings=settings)
+    assert isinstance(found, Levels)
+    assert found.trailing is None
+    assert found.lost == found.distance

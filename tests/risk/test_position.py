@@ -80,3 +80,32 @@ def test_a_close_is_rounded_down_to_what_the_venue_takes(make: SimpleNamespace) 
 
 def test_a_margin_position_without_minimum_notional_is_never_dust_by_value(make: SimpleNamespace) -> None:
     assert held(make.position("EURUSD", -1), make.spec("EURUSD"), make.quote("EURUSD", "1.2", "1.2001")) is Held.SHORT
+
+
+@pytest.mark.parametrize(
+    ("symbol", "units", "action", "reverse", "turns"),
+    [
+        ("EURUSD", 1000, "SELL", True, True),
+        ("EURUSD", -1000, "BUY", True, True),
+        ("EURUSD", 1000, "SELL", False, False),
+        ("BTCUSD", "0.5", "SELL", True, False),
+        ("EURUSD", 0, "SELL", True, False),
+    ],
+)
+def test_only_a_close_on_margin_is_followed_by_an_entry_the_other_way(
+    make: SimpleNamespace, symbol: str, units: Any, action: str, reverse: bool, turns: bool
+) -> None:
+    found = move(Action(action), make.position(symbol, units), make.spec(symbol), make.quote(symbol), reverse=reverse)
+    assert isinstance(found, Move)
+    assert found.then_reverse is turns
+    assert found.units == abs(Decimal(str(units)))
+
+
+@pytest.mark.parametrize(("largest", "units", "turns"), [("999", 999, False), ("1000", 1000, True), (None, 1000, True)])
+def test_a_close_that_leaves_something_reverses_nothing(
+    make: SimpleNamespace, largest: str | None, units: int, turns: bool
+) -> None:
+    spec = make.spec("EURUSD", max_size=None if largest is None else Decimal(largest))
+    found = move(Action.SELL, make.position("EURUSD", 1000), spec, make.quote("EURUSD"), reverse=True)
+    assert isinstance(found, Move)
+    assert (found.units, found.then_reverse) == (units, turns)

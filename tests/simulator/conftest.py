@@ -90,6 +90,7 @@ class Lab:
 
     folder: Path
     market: ScriptedMarket = field(default_factory=ScriptedMarket)
+    carry: Any = None
 
     def __post_init__(self) -> None:
         self.clock = SimClock(self.market.start(), monotonic=lambda: 0.0)
@@ -100,7 +101,8 @@ class Lab:
     def open(self) -> None:
         self.state = State(self.folder, wait_seconds=0.2)
         self.book = Book(self.market, self.clock, self.state)
-        self.venues: Venues = build_venues(self.book, Credentials("token", "AV", "control"), ACCOUNT, PORTFOLIO)
+        credentials = Credentials("token", "AV", "control")
+        self.venues: Venues = build_venues(self.book, credentials, ACCOUNT, PORTFOLIO, self.carry)
         self.key = self.venues.coinbase.keys.issue()
 
     def restart(self) -> None:

@@ -102,7 +102,19 @@ def test_an_accepted_order_is_cancelled_with_the_venues_reason(lab: Any, order: 
         ({"stopLossOnFill": {"price": "1.09", "timeInForce": "GFD"}}, "STOP_LOSS_ON_FILL_TIME_IN_FORCE_INVALID"),
         ({"stopLossOnFill": "1.09"}, "STOP_LOSS_ON_FILL_PRICE_INVALID"),
         ({"takeProfitOnFill": {"distance": "0.01"}}, "TAKE_PROFIT_ON_FILL_PRICE_MISSING"),
-        ({"trailingStopLossOnFill": {"distance": "0.01"}}, "TRAILING_STOP_LOSS_ORDERS_NOT_SUPPORTED"),
+        ({"trailingStopLossOnFill": {}}, "TRAILING_STOP_LOSS_ON_FILL_PRICE_DISTANCE_MISSING"),
+        (
+            {"trailingStopLossOnFill": {"distance": "0.00049"}},
+            "TRAILING_STOP_LOSS_ON_FILL_PRICE_DISTANCE_MINIMUM_NOT_MET",
+        ),
+        (
+            {"trailingStopLossOnFill": {"distance": "1.00001"}},
+            "TRAILING_STOP_LOSS_ON_FILL_PRICE_DISTANCE_MAXIMUM_EXCEEDED",
+        ),
+        (
+            {"trailingStopLossOnFill": {"distance": "0.01", "timeInForce": "GFD"}},
+            "TRAILING_STOP_LOSS_ON_FILL_TIME_IN_FORCE_INVALID",
+        ),
         ({"clientExtensions": {"id": ""}}, "CLIENT_ORDER_ID_INVALID"),
         ({"tradeClientExtensions": "mine"}, "CLIENT_TRADE_ID_INVALID"),
     ],

@@ -184,6 +184,14 @@ def test_orders_trades_and_positions_are_found_or_404(lab: Any) -> None:
     assert [row["id"] for row in account["trades"]] == [trade_id]
 
 
+def test_pending_orders_are_all_listed_and_orders_only_as_many_as_asked_for(lab: Any) -> None:
+    for _ in range(26):
+        lab.order(1, stopLossOnFill={"price": "1.09000"}, takeProfitOnFill={"price": "1.11000"})
+    assert len(lab.oanda("GET", "pendingOrders").json()["orders"]) == 52
+    assert len(lab.oanda("GET", "orders").json()["orders"]) == 50
+    assert len(lab.oanda("GET", "orders", params={"count": "3"}).json()["orders"]) == 3
+
+
 def test_a_trade_that_cannot_be_valued_is_an_error_and_never_worth_nothing(lab: Any) -> None:
     lab.order(1000, instrument="EUR_GBP")
     lab.control("clock", set="2026-01-01T00:00:00Z")

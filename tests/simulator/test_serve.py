@@ -156,6 +156,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["--stale-minutes", "-1"], "must not be negative"),
         (["--bars", "nowhere"], "nowhere"),
         (["--seed", "-1"], "-1 is negative"),
+        (["--faults", "nowhere.json"], "nowhere.json"),
     ],
 )
 def test_bad_arguments_end_with_2_and_say_what_is_wrong(
@@ -168,6 +169,29 @@ def test_bad_arguments_end_with_2_and_say_what_is_wrong(
     captured = capsys.readouterr()
     assert (code, captured.out) == (2, "")
     assert words in captured.err
+
+
+def test_a_faulty_faults_file_ends_with_2_and_names_the_entry(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "faults.json"
+    path.write_text('{"faults": [{"kind": "html", "route": "*"}, {"kind": "reset", "rout": "*"}]}')
+    assert main(["--data-dir", str(tmp_path), "--faults", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"{path}: faults[1]: unknown key 'rout'; the nearest known is 'route'\n"
+
+
+def test_faults_of_a_file_hold_from_the_first_request(serve: Any, tmp_path: Path) -> None:
+    path = tmp_path / "faults.json"
+    path.write_text('{"seed": 5, "faults": [{"kind": "server_error", "status": 502, "route": "oanda.accounts.list"}]}')
+    server = serve(tmp_path, "--faults", str(path))
+    assert (server.line["faults"]["seed"], server.line["faults"]["faults"][0]["left"]) == (5, 1)
+    with pytest.raises(V20Error) as caught:
+        oanda(server).request(accounts.AccountList())
+    assert caught.value.code == 502
+    assert len(oanda(server).request(accounts.AccountList())["accounts"]) == 1
+    assert server.stop() == 0
 
 
 def test_a_corrupt_bar_file_is_named(tmp_path: Path) -> None:

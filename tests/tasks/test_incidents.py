@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from ffe.cycle.incidents import NO_TRACEBACK
 from ffe.errors import VenueReadError
+from ffe.orders.findings import Trouble
 from ffe.settings import load_settings
 from tasks import incidents, runtime
 
@@ -115,3 +117,18 @@ def test_a_state_without_an_exception_is_reported_by_its_message(engine: Any, pu
     run = SimpleNamespace(id="7", parameters={}, run_count=1)
     incidents.flow_failed(SimpleNamespace(name="f"), run, state)  # type: ignore[arg-type]
     assert "the process was killed" in published[0][1]
+
+
+def test_what_was_found_without_an_exception_shows_the_exchange_and_what_the_ledger_holds(
+    engine: Any, published: list[tuple[str, str]]
+) -> None:
+    trouble = Trouble(
+        type="Unprotected", message="no stop", instrument="BTCUSD", order_id=None, request="GET /x", response="200 []"
+    )
+    incidents.record_trouble("run-9", "reconcile-venue", trouble)
+    ((key, text),) = published
+    assert key == "incident-run-9"
+    for part in ("Unprotected", "no stop", "GET /x", "200 []", NO_TRACEBACK):
+        assert part in text
+    (row,) = engine.ledger.incidents(10)
+    assert (row.type, row.instrument) == ("Unprotected", "BTCUSD")

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from ffe.clock import SystemClock
-from ffe.errors import LiveNotArmedError, MissingCredentialsError, RefusedError, UnknownNameError
+from ffe.errors import LiveNotArmedError, MissingCredentialsError, NotSentError, RefusedError, UnknownNameError
 from ffe.settings import CoinbaseSettings, LiveSettings, OandaSettings, Settings
 from ffe.venues.factory import COINBASE_LIVE, OANDA_LIVE, OANDA_PRACTICE, coinbase_client, oanda_client, open_broker
+from ffe.venues.paper import PaperBroker
 
 LOOPBACK = "http://127.0.0.1:1/x"
 
@@ -35,12 +36,13 @@ def settings(mode: str, url: str | None = None, *, armed: bool = False, secrets:
         ("practice", None, False, OANDA_PRACTICE),
         ("practice", LOOPBACK, False, LOOPBACK),
         ("live", None, True, OANDA_LIVE),
+        ("paper", None, False, OANDA_PRACTICE),
     ],
 )
 def test_each_mode_reaches_its_own_oanda_host(mode: str, url: str | None, armed: bool, reached: str) -> None:
     chosen = settings(mode, url, armed=armed)
     broker = open_broker("oanda", chosen, SystemClock())
-    assert (broker.venue, broker.account) == ("oanda", "101-1")
+    assert (broker.venue, broker.account) == ("oanda", "paper-oanda" if mode == "paper" else "101-1")
     assert oanda_client(chosen)._base_url == reached
 
 
@@ -56,8 +58,7 @@ def test_each_mode_reaches_its_own_oanda_host(mode: str, url: str | None, armed:
 def test_each_mode_reaches_its_own_coinbase_host(mode: str, url: str | None, armed: bool, reached: str) -> None:
     chosen = settings(mode, url, armed=armed)
     assert coinbase_client(chosen)._base_url == reached
-    if mode != "paper":
-        assert open_broker("coinbase", chosen, SystemClock()).venue == "coinbase"
+    assert open_broker("coinbase", chosen, SystemClock()).venue == "coinbase"
 
 
 def test_live_is_refused_until_it_is_armed() -> None:
@@ -86,9 +87,27 @@ def test_sim_talks_to_loopback_only(venue: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("venue", ["oanda", "coinbase"])
-def test_paper_never_gets_a_broker_that_sends(venue: str) -> None:
-    with pytest.raises(RefusedError, match="paper"):
-        open_broker(venue, settings("paper"), SystemClock())
+def test_paper_gets_a_local_account_under_the_venues_name(venue: str) -> None:
+    chosen = settings("paper")
+    broker = open_broker(venue, chosen, SystemClock())
+    assert isinstance(broker, PaperBroker)
+    assert (broker.venue, broker.account) == (venue, f"paper-{venue}")
+    assert not chosen.data_dir.exists()
+
+
+def test_no_client_of_paper_mode_can_send() -> None:
+    chosen = settings("paper")
+    with pytest.raises(NotSentError, match="never sends"):
+        oanda_client(chosen).send(object())
+    with pytest.raises(NotSentError, match="never sends"):
+        coinbase_client(chosen).send("create_order", client_order_id="c")
+
+
+def test_a_paper_key_may_be_view_only_and_the_message_says_so() -> None:
+    with pytest.raises(MissingCredentialsError, match=r"FFE_COINBASE__API_KEY.*view-only"):
+        open_broker("coinbase", settings("paper", secrets=False), SystemClock())
+    with pytest.raises(MissingCredentialsError, match=r"FFE_OANDA__TOKEN.*practice"):
+        open_broker("oanda", settings("paper", secrets=False), SystemClock())
 
 
 @pytest.mark.parametrize("mode", ["paper", "practice", "live"])

@@ -242,6 +242,42 @@ PRODUCT = {
 }
 
 
+RULES = {
+    "instruments": [
+        {
+            "name": "EUR_USD",
+            "displayPrecision": 5,
+            "tradeUnitsPrecision": 0,
+            "minimumTradeSize": "1",
+            "maximumOrderUnits": "100000000",
+            "marginRate": "0.05",
+            "pipLocation": -4,
+            "minimumTrailingStopDistance": "0.00050",
+        }
+    ]
+}
+REFUSED = OrderRejectedError("taken", reason="CLIENT_TRADE_ID_ALREADY_EXISTS")
+
+
+def test_a_second_copy_that_oanda_refuses_is_answered_with_the_first() -> None:
+    log = {"transactions": [created(), filled()], "lastTransactionID": "8"}
+    order = oanda(AccountInstruments=RULES, OrderCreate=REFUSED, TransactionsSinceID=log).submit(request(), "6")
+    assert (order.state, order.filled_units) == (OrderState.FILLED, 1000)
+    pending = {"transactions": [created()], "lastTransactionID": "7"}
+    order = oanda(AccountInstruments=RULES, OrderCreate=REFUSED, TransactionsSinceID=pending).submit(request(), "6")
+    assert order.state is OrderState.ACCEPTED
+
+
+def test_a_refused_second_copy_whose_first_is_nowhere_stays_refused() -> None:
+    nothing = {"transactions": [], "lastTransactionID": "6"}
+    with pytest.raises(OrderRejectedError, match="taken"):
+        oanda(AccountInstruments=RULES, OrderCreate=REFUSED, TransactionsSinceID=nothing).submit(request(), "6")
+    with pytest.raises(OutcomeUnknownError, match="503"):
+        oanda(AccountInstruments=RULES, OrderCreate=REFUSED, TransactionsSinceID=VenueReadError("503")).submit(
+            request(), "6"
+        )
+
+
 def test_oanda_transactions_are_read_page_by_page_to_the_last() -> None:
     pages = [
         {"transactions": [created()], "lastTransactionID": "8"},

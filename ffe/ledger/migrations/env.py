@@ -2,12 +2,12 @@
 
 from alembic import context
 
-from ffe.ledger import order_tables
 from ffe.ledger.migrate import VERSION_TABLE, include_name
+from ffe.ledger.schema import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=order_tables.METADATA,
+    target_metadata=METADATA,
     version_table=VERSION_TABLE,
     include_name=include_name,
     transactional_ddl=True,
