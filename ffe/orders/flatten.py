@@ -102,13 +102,13 @@ def _round(desk: Desk, switch: KillSwitch, start: datetime, *, only_ours: bool) 
     """
     symbols = [position.instrument for position in desk.broker.positions()]
     times = {symbol: key_time(desk, symbol, NO_TIMEFRAME, start, Leg.FLATTEN) for symbol in symbols}
-    shut = {symbol for symbol in symbols if _is_shut(desk, symbol)}
+    failures: list[VenueError] = []
+    shut = {symbol for symbol in symbols if _is_shut(desk, symbol, failures)}
     # What is needed to close is read once before a stop is taken away: a venue that can't be read keeps them.
     _held(desk, only_ours=only_ours)
     cancelled = _cancel(desk, shut, only_ours=only_ours)
     left = [position for position in _held(desk, only_ours=only_ours)[0] if position.instrument not in shut]
     sent: list[Order] = []
-    failures: list[VenueError] = []
     for position in left:
         try:
             sent.append(close(desk, _close(desk, position, times.get(position.instrument, start), switch)))
@@ -170,14 +170,15 @@ def _is_ours(desk: Desk, order: WorkingOrder) -> bool:
     return owner_of(desk, order.instrument, order.venue_order_id, order.client_order_id) is not None
 
 
-def _is_shut(desk: Desk, symbol: str) -> bool:
-    """A price that can't be had is no closed market: the close will say what is wrong."""
+def _is_shut(desk: Desk, symbol: str, failures: list[VenueError]) -> bool:
+    """Whether nothing can be sold there now, so that the stop had better stay; a price that can't be had is a failure too."""
     try:
         return not desk.broker.quote(parse_instrument(symbol)).tradeable
     except UnknownNameError:
         return True
-    except VenueError:
-        return False
+    except VenueError as error:
+        failures.append(error)
+        return True
 
 
 def _cancel(desk: Desk, shut: Collection[str], *, only_ours: bool) -> bool:

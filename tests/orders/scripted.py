@@ -233,6 +233,8 @@ class ScriptedBroker:
 def _refusal(outcome: str) -> Exception | None:
     if outcome == "reject":
         return OrderRejectedError("400", reason="INSUFFICIENT_MARGIN", request="POST orders", response="400")
+    if outcome == "no_such_trade":
+        return OrderRejectedError("404", reason="NO_SUCH_TRADE")
     if outcome == "unsupported":
         return OrderRejectedError("400", reason="UNSUPPORTED_ORDER_CONFIGURATION")
     if outcome == "not_sent":

@@ -251,3 +251,11 @@ def test_only_ours_says_what_others_still_hold(spot: Account) -> None:
     spot.enter()
     done = flat(spot, only_ours=True)
     assert (done.flat, [(each.instrument, each.units) for each in done.others]) == (True, [("BTCUSD", Decimal("0.3"))])
+
+
+def test_without_a_price_nothing_is_sold_and_the_stop_stays(margin: Account) -> None:
+    margin.enter()
+    resting, margin.broker.broken = margin.resting, {"quote"}
+    with pytest.raises(VenueReadError):
+        flat(margin)
+    assert (margin.resting, margin.venue.units("EURUSD")) == (resting, 4000)

@@ -294,3 +294,14 @@ def test_other_accounts_are_not_watched(margin: Account, ledger: Ledger) -> None
     margin.venue.prices["EURUSD"] = STOPPED
     margin.broker.account = "another"
     assert exits(margin) == []
+
+
+def test_protection_of_a_trade_that_is_gone_closes_nothing_of_anybody(margin: Account) -> None:
+    margin.enter()
+    margin.venue.cancel(margin.resting)
+    margin.clock.advance(timedelta(minutes=1))
+    margin.broker.protections = ["no_such_trade"]
+    done = margin.reconcile()
+    assert [each.kind for each in done.open] == [DifferenceKind.UNPROTECTED]
+    assert [each.type for each in done.incidents if each.order_id is not None] == ["UnprotectedPosition"]
+    assert margin.venue.units("EURUSD") == 4000

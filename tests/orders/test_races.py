@@ -14,6 +14,7 @@ from ffe.ledger.ledger import Ledger
 from ffe.orders.differences import DifferenceKind
 from ffe.orders.models import Order, OrderState, Side
 from ffe.orders.resolve import QUIET, resolve
+from ffe.orders.units import book_external
 
 
 def overtake(monkeypatch: pytest.MonkeyPatch, ledger: Ledger, order: Order) -> None:
@@ -140,3 +141,18 @@ def test_the_open_entry_is_the_one_that_was_sent_last_not_planned_last(margin: A
     entry = margin.ledger.open_entry(margin.broker.venue, margin.broker.account, "EURUSD")
     assert entry is not None
     assert entry.id == planned.id
+
+
+def test_the_venues_word_on_whose_trade_was_closed_wins_over_any_guess(margin: Account) -> None:
+    entry = margin.enter()
+    margin.reconcile()
+    margin.venue.trade("EURUSD", Side.BUY, "1000", at=margin.clock.now())
+    margin.reconcile()
+    theirs = fill(90, "600").model_copy(update={"venue_fill_id": "theirs"})
+    ours = fill(91, "600").model_copy(update={"venue_fill_id": "ours"})
+    assert book_external(margin.desk, "EURUSD", Side.SELL, theirs, "MARKET_ORDER", owner="")
+    assert (margin.position.units, margin.position.external) == (4000, 400)
+    for news in (True, False):
+        owner = entry.client_order_id
+        assert book_external(margin.desk, "EURUSD", Side.SELL, ours, "MARKET_ORDER", owner=owner) is news
+        assert (margin.position.units, margin.position.external) == (3400, 400)
