@@ -153,7 +153,7 @@ def _reconcile(ledger: Ledger, broker: ScriptedBroker, clock: FixedClock) -> flo
 
 
 def _print(database: str, what: str, seen: list[float]) -> None:
-    p99 = statistics.quantiles(seen, n=100)[98] if len(seen) > 1 else seen[0]
+    p99 = statistics.quantiles(seen, n=100, method="inclusive")[98] if len(seen) > 1 else seen[0]
     print(f"{database:<12}{what:<46}{statistics.median(seen):>9.1f}{p99:>9.1f}{max(seen):>9.1f}")
 
 

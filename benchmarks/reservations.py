@@ -68,7 +68,7 @@ def _measure(database: str, url: str, processes: int, rounds: int) -> None:
             started = time.perf_counter()
             seen = [took for share in pool.map(_rounds, jobs, chunksize=1) for took in share]
             wall = time.perf_counter() - started
-    p99 = statistics.quantiles(seen, n=100)[98]
+    p99 = statistics.quantiles(seen, n=100, method="inclusive")[98]
     print(f"{database:<12}{processes:>10}{len(seen) / wall:>10.0f}{statistics.median(seen):>9.1f}{p99:>9.1f}")
 
 
