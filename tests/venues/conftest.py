@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +27,8 @@ from ffe.venues.coinbase import CoinbaseBroker
 from ffe.venues.models import OrderRequest, VenueOrder
 from ffe.venues.oanda import OandaBroker
 from ffe.venues.wire import Limits
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 Answer = Callable[[socket.socket], None]
 FAST = Limits(

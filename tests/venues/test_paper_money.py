@@ -1,10 +1,9 @@
 """Nothing is made and nothing is lost in a paper account: any sequence of orders, prices and cancels; many processes; a kill."""
 
-import multiprocessing
-import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,65 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paper_market import OneMarket, open_broker, request
 
-from ffe.clock import FixedClock
 from ffe.errors import NotSentError, OrderRejectedError
-from ffe.market.models import Instrument, parse_instrument
+from ffe.market.models import Instrument
 from ffe.orders.models import Side
-from ffe.settings import PaperSettings
-from ffe.venues.models import Activity, InstrumentSpec, OrderRequest, Quote
+from ffe.venues.models import Activity
 from ffe.venues.paper import PaperBroker
-from ffe.venues.paper_book import PaperBook
 
-NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-EUR, BTC = parse_instrument("EURUSD"), parse_instrument("BTCUSD")
-FEES = {"oanda": Decimal(0), "coinbase": Decimal("0.006")}
-
-
-class OneMarket:
-    """One instrument around a price that can be set; ten ticks wide."""
-
-    def __init__(self, venue: str) -> None:
-        self.venue = venue
-        self.tick = Decimal("0.00001") if venue == "oanda" else Decimal("0.01")
-        self.bid = Decimal("1.10000") if venue == "oanda" else Decimal("60000.00")
-
-    def spec(self, instrument: Instrument) -> InstrumentSpec:
-        spot = self.venue == "coinbase"
-        return InstrumentSpec(
-            instrument=instrument.symbol,
-            venue=self.venue,
-            price_increment=self.tick,
-            size_increment=Decimal("0.0001") if spot else Decimal(1),
-            min_size=Decimal("0.0001") if spot else Decimal(1),
-            max_size=None,
-            min_notional=None,
-            max_notional=None,
-            margin_rate=None if spot else Decimal("0.0333"),
-            taker_fee_rate=FEES[self.venue],
-            pip=self.tick,
-            tradeable=True,
-            status="online",
-            fetched_at=NOW,
-        )
-
-    def quote(self, instrument: Instrument) -> Quote:
-        ask = self.bid + 10 * self.tick
-        return Quote(instrument=instrument.symbol, bid=self.bid, ask=ask, time=NOW, tradeable=True, status="open")
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def open_broker(venue: str, folder: Path, balance: str = "10000") -> tuple[OneMarket, PaperBroker, Instrument]:
-    market, settings = OneMarket(venue), PaperSettings(balance=Decimal(balance))
-    book = PaperBook(folder / "paper.sqlite", f"paper-{venue}", settings.balance)
-    return market, PaperBroker(market, book, FixedClock(NOW), settings), EUR if venue == "oanda" else BTC
-
-
-def request(name: str, instrument: Instrument, side: Side, size: int, **changes: Any) -> OrderRequest:
-    units = Decimal(size) * (1000 if instrument is EUR else Decimal("0.001"))
-    return OrderRequest(client_order_id=name, instrument=instrument.symbol, side=side, units=units, **changes)
+SCRIPT = Path(__file__).parent / "paper_market.py"
 
 
 def conserved(activity: Activity, venue: str, balance: Decimal) -> None:
@@ -137,22 +86,11 @@ def test_money_is_conserved_and_nothing_is_overdrawn(
     assert sum((item.units or Decimal(0) for item in working), Decimal(0)) <= abs(held.units)
 
 
-def _trade(venue: str, folder: Path, worker: int, count: int) -> None:
-    _, broker, instrument = open_broker(venue, folder)
-    for number in range(count):
-        broker.submit(request(f"{worker}-{number}", instrument, Side.BUY, 1), "any")
-        broker.submit(request("shared", instrument, Side.BUY, 1), "any")
-
-
 @pytest.mark.parametrize("venue", ["oanda", "coinbase"])
 def test_processes_share_one_account_and_no_order_is_lost_or_doubled(venue: str, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_trade, args=(venue, tmp_path, worker, 5)) for worker in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-        assert worker.exitcode == 0
+    command = [sys.executable, str(SCRIPT), "trade", venue, str(tmp_path)]
+    workers = [subprocess.Popen([*command, str(worker), "5"]) for worker in range(3)]
+    assert [worker.wait(120) for worker in workers] == [0, 0, 0]
     _, broker, instrument = open_broker(venue, tmp_path)
     activity = broker.activity(broker.checkpoint().rpartition("-")[0] + "-0")
     names = [item.client_order_id for item in activity.executions]
@@ -162,18 +100,9 @@ def test_processes_share_one_account_and_no_order_is_lost_or_doubled(venue: str,
     assert broker.position(instrument).units == sum(item.fill.units for item in activity.executions)
 
 
-def _die_inside(folder: Path) -> None:
-    broker = open_broker("coinbase", folder)[1]
-    with broker._book.transaction(NOW) as page:
-        page.account.move({"USD": Decimal(-5000)})
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def test_a_process_killed_inside_a_change_leaves_the_account_as_it_was(tmp_path: Path) -> None:
     _, broker, instrument = open_broker("coinbase", tmp_path)
     before = broker.account_state([instrument])
-    victim = multiprocessing.get_context("fork").Process(target=_die_inside, args=(tmp_path,))
-    victim.start()
-    victim.join(30)
-    assert victim.exitcode == -signal.SIGKILL
+    victim = subprocess.run([sys.executable, str(SCRIPT), "die", str(tmp_path)], timeout=120, check=False)
+    assert victim.returncode == -signal.SIGKILL
     assert broker.account_state([instrument]) == before
