@@ -5,6 +5,7 @@ the same is done with row locks (`rows.locked`). Python's own implicit transacti
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,9 @@ from sqlmodel import Session
 from ffe.errors import ConfigurationError, LedgerError
 
 BUSY_SECONDS = 30
-_PRAGMAS = (f"busy_timeout={BUSY_SECONDS * 1000}", "journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL")
+_PRAGMAS = (f"busy_timeout={BUSY_SECONDS * 1000}", "foreign_keys=ON", "synchronous=FULL")
+# Changing to WAL does not wait for others by itself; two processes that open a new ledger at once do it by turns.
+WAL_TRIES, WAL_PAUSE = 300, 0.1
 
 
 def ledger_url(url: str) -> URL:
@@ -101,6 +104,18 @@ def _set_pragmas(connection: sqlite3.Connection, record: Any) -> None:
     del record
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").close()
+    _use_wal(connection)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Raises sqlite3.OperationalError when somebody else keeps the file for 30 s."""
+    for _ in range(WAL_TRIES - 1):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError:
+            time.sleep(WAL_PAUSE)
+    connection.execute("PRAGMA journal_mode=WAL").close()
 
 
 def _begin(connection: Connection) -> None:

@@ -124,7 +124,7 @@ def test_interrupted_it_leaves_no_process_behind(tmp_path: Path, command_environ
     try:
         children = _children_of(process.pid, data_dir)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(150) == 130
     finally:
         process.kill()
         process.wait()

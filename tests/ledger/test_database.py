@@ -1,8 +1,10 @@
 """Opening, upgrading and sharing a ledger."""
 
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from sqlalchemy import inspect, text
 from ffe.errors import ConfigurationError, LedgerError, RefusedError
 from ffe.ledger import migrate
 from ffe.ledger.cycles import finish_cycle
-from ffe.ledger.database import Database, ledger_url
+from ffe.ledger.database import Database, _use_wal, ledger_url
 from ffe.ledger.ledger import Ledger
 from ffe.ledger.migrate import VERSION_TABLE, config, include_name, revision, upgrade
 from ffe.ledger.migrations import HEAD
@@ -155,3 +157,20 @@ def test_what_a_failed_block_wrote_is_gone(ledger: Ledger) -> None:
     with pytest.raises(RuntimeError):
         fail_after_writing()
     assert ledger.cycles()[0].finished_at is None
+
+
+def test_a_ledger_that_somebody_keeps_locked_is_waited_for_and_then_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ffe.ledger.database.WAL_PAUSE", 0.01)
+    file = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("CREATE TABLE t (x)").close()
+        other.execute("BEGIN EXCLUSIVE").close()
+        monkeypatch.setattr("ffe.ledger.database.WAL_TRIES", 2)
+        with closing(sqlite3.connect(file, timeout=0)) as mine, pytest.raises(sqlite3.OperationalError, match="locked"):
+            _use_wal(mine)
+        other.execute("COMMIT").close()
+        with closing(sqlite3.connect(file, timeout=0)) as mine:
+            _use_wal(mine)
+            assert mine.execute("PRAGMA journal_mode").fetchone() == ("wal",)
