@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from ffe.errors import LedgerError
 from ffe.ledger.account_tables import AdjustmentRow
-from ffe.ledger.models import adjustment_id
+from ffe.ledger.models import event_id
 from ffe.ledger.order_tables import FillRow, OrderRow, PositionRow
 from ffe.ledger.orders import append, move
 from ffe.ledger.position import Holding, after_fill, own_units
@@ -117,7 +117,7 @@ def _move(row: PositionRow, side: Side, units: Decimal, price: Decimal, *, at: d
 def _move_external(session: Session, order: OrderRow, fill: Fill, units: Decimal) -> None:
     """Units that a flatten took which were never ours."""
     row = AdjustmentRow(
-        id=adjustment_id(order.venue, order.account, fill.venue_fill_id),
+        id=event_id(order.venue, order.account, fill.venue_fill_id),
         venue=order.venue,
         account=order.account,
         instrument=order.instrument,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from ffe.orders.models import OrderState, Side
 
 # Fixed for ever, like the one of client order ids.
-ADJUSTMENT_NAMESPACE = UUID("a9d1d7a4-6c5e-5f4b-8a54-4d5a5b1f7c21")
+EVENT_NAMESPACE = UUID("a9d1d7a4-6c5e-5f4b-8a54-4d5a5b1f7c21")
 
 
 class _Record(BaseModel):
@@ -91,9 +91,9 @@ class Adjustment(_Record):
     time: datetime
 
 
-def adjustment_id(*event: str) -> str:
-    """A pure function of the venue's event, so that a second look at it makes no second adjustment."""
-    return str(uuid5(ADJUSTMENT_NAMESPACE, "|".join(event)))
+def event_id(*event: str) -> str:
+    """Of what we book for an event of the venue: a pure function of it, so that a second look books nothing twice."""
+    return str(uuid5(EVENT_NAMESPACE, "|".join(event)))
 
 
 class EquityMark(_Record):

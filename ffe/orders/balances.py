@@ -1,15 +1,14 @@
 """Money: totals before, and what the events since then moved, make the totals of now; or something happened that nobody told us."""
 
 from decimal import Decimal
-from uuid import uuid5
 
-from ffe.ledger.models import Cursor
+from ffe.ledger.models import Cursor, event_id
 from ffe.market.models import CRYPTO
 from ffe.money import ZERO, plain
 from ffe.orders.activity import book_activity
 from ffe.orders.close import Desk
 from ffe.orders.differences import Difference, DifferenceKind
-from ffe.orders.findings import EVENT_NAMESPACE, Findings, difference
+from ffe.orders.findings import Findings, difference
 from ffe.venues.models import Activity, CashEvent
 
 # A cent: OANDA rounds each amount to its own digits before it reports it.
@@ -50,7 +49,7 @@ def _expected(cursor: Cursor, activity: Activity, currency: str) -> Decimal:
 
 def _credit(desk: Desk, cursor: Cursor, currency: str, off: Decimal, findings: Findings) -> None:
     event = CashEvent(
-        venue_id=str(uuid5(EVENT_NAMESPACE, "|".join((currency, cursor.checkpoint, plain(off))))),
+        venue_id=event_id(currency, cursor.checkpoint, plain(off)),
         cause="unexplained-credit",
         currency=currency,
         amount=off,

@@ -3,16 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 from ffe.orders.close import Desk
 from ffe.orders.differences import Difference, DifferenceKind, difference_id
 from ffe.orders.models import Order
-
-# Fixed for ever: the id of what we book for an event of the venue is a pure function of that event.
-EVENT_NAMESPACE = UUID("a9d1d7a4-6c5e-5f4b-8a54-4d5a5b1f7c21")
 
 
 class Trouble(BaseModel):

@@ -16,6 +16,7 @@ from ffe.orders.findings import Trouble
 from ffe.orders.models import Leg, Order, Side
 from ffe.orders.ownership import covers, ids_of, protecting, protection_of
 from ffe.orders.resolve import Sleep
+from ffe.orders.units import booked
 from ffe.venues.models import Quote, WorkingOrder
 from ffe.venues.protocol import Broker
 
@@ -184,9 +185,7 @@ def check_exits(
         VenueError: a price or a position can't be read: nothing is known, nothing is sent.
     """
     desk, closes = Desk(ledger, broker, clock, cycle_id, sleep), []
-    for position in ledger.positions():
-        if (position.venue, position.account) != (broker.venue, broker.account):
-            continue
+    for position in booked(desk):
         entry = ledger.open_entry(broker.venue, broker.account, position.instrument)
         if entry is not None and entry.watched:
             closes += _check(desk, entry, position.units)

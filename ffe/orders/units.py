@@ -6,15 +6,14 @@ and what a later decision may sell stay true.
 """
 
 from decimal import Decimal
-from uuid import uuid5
 
-from ffe.ledger.models import Adjustment, Position
+from ffe.ledger.models import Adjustment, Position, event_id
 from ffe.ledger.protections import Closing
 from ffe.market.models import parse_instrument
 from ffe.money import ZERO, plain
 from ffe.orders.close import Desk
 from ffe.orders.differences import Difference, DifferenceKind
-from ffe.orders.findings import EVENT_NAMESPACE, Findings, difference
+from ffe.orders.findings import Findings, difference
 from ffe.orders.models import Fill, OrderState, Side
 from ffe.venues.models import VenueOrder
 
@@ -63,7 +62,7 @@ def _adjust(
     venue, account = desk.broker.venue, desk.broker.account
     return desk.ledger.adjust(
         Adjustment(
-            id=str(uuid5(EVENT_NAMESPACE, "|".join((venue, account, instrument, key)))),
+            id=event_id(venue, account, instrument, key),
             venue=venue,
             account=account,
             instrument=instrument,
