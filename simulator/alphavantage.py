@@ -1,10 +1,11 @@
 """Alpha Vantage's one URL, `/query`, over the simulated market: daily and intraday bars, and its six ways of saying no with HTTP 200.
 
 The order of refusals is the service's own: key, function, plan, quota, symbol. A free key may not read intraday bars nor full history. Requests are
-counted by the venue's clock: 25 a UTC day, one a second. The newest bucket is the running one, as in the real feed.
+counted by the venue's clock: 25 a UTC day, one a second. The newest bucket is the running one, as in the real feed. Forex prices are mid prices,
+the same as OANDA's candles print; crypto prices are trades, the same as Coinbase's.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,10 +16,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ffe.clock import Clock
+from ffe.money import round_nearest
 from simulator.market import Market, SimBar
 
 COMPACT, FULL = 100, 1000  # bars in a reply; the real full history is some 20 years
 DAILY_LIMIT, PER_SECOND = 25, 1
+PLANS = ("free", "premium")
 _DAY = 86400
 _LOOK_BACK = 2  # a forex week and a short holiday leave fewer bars than the clock has room for
 _INTERVALS = {"1min": 60, "5min": 300, "15min": 900, "30min": 1800, "60min": 3600}
@@ -86,7 +89,7 @@ class Quota:
             self._day, self._today = now.date(), 0
         self._recent = [moment for moment in self._recent if timedelta(0) <= now - moment < timedelta(seconds=1)]
         if len(self._recent) >= PER_SECOND:
-            return _BURST
+            return BURST
         if self._today >= DAILY_LIMIT:
             return _DAILY.format(key=api_key)
         self._today += 1
@@ -100,7 +103,7 @@ def alphavantage_app(market: Market, clock: Clock, api_key: str, *, plan: str = 
     Raises:
         ValueError: another plan.
     """
-    if plan not in {"free", "premium"}:
+    if plan not in PLANS:
         raise ValueError(f"plan {plan!r} is neither free nor premium")
     service = _Service(market, api_key, plan, Quota(plan))
 
@@ -188,10 +191,14 @@ def _time(moment: datetime, function: Function) -> str:
 
 def _row(bar: SimBar, function: Function) -> dict[str, str]:
     step = Decimal("0.00000001") if function.crypto else Decimal("0.00001")
-    prices = (bar.trade.open, bar.trade.high, bar.trade.low, bar.trade.close)
+    prices = astuple(bar.trade if function.crypto else bar.mid)
     titles = ("1. open", "2. high", "3. low", "4. close")
-    row = {title: format(price.quantize(step), "f") for title, price in zip(titles, prices, strict=True)}
-    return row | {"5. volume": format(bar.volume.quantize(step), "f")} if function.crypto else row
+    row = {title: _printed(price, step) for title, price in zip(titles, prices, strict=True)}
+    return row | {"5. volume": _printed(bar.volume, step)} if function.crypto else row
+
+
+def _printed(value: Decimal, step: Decimal) -> str:
+    return format(round_nearest(value, step).quantize(step), "f")
 
 
 _BAD_KEY = (
@@ -211,7 +218,7 @@ _PREMIUM_PARAMETER = (
     "Thank you for using Alpha Vantage! The outputsize=full parameter value is a premium feature. You may subscribe to any "
     f"of the premium plans at {_SITE}/premium/ to instantly unlock all premium features"
 )
-_BURST = (
+BURST = (
     "Thank you for using Alpha Vantage! Please consider spreading out your free API requests more sparingly (1 request per "
     f"second). You may subscribe to any of the premium plans at {_SITE}/premium/ to lift the free key rate limit (25 requests per "
     "day), raise the per-second burst limit, and instantly unlock all premium endpoints"

@@ -37,16 +37,23 @@ class Venues:
 
 
 def build_venues(
-    book: Book, credentials: Credentials, account_id: str, portfolio: str, carry: Carry | None = None
+    book: Book,
+    credentials: Credentials,
+    account_id: str,
+    portfolio: str,
+    carry: Carry | None = None,
+    *,
+    alpha_vantage_plan: str = "free",
 ) -> Venues:
     """Every venue over one book. Without `carry`, a relay's, there are no wire faults."""
     oanda, coinbase, faults = Oanda(book, account_id, credentials.oanda_token), Coinbase(book, portfolio), Faults()
     control = Control(book, coinbase, faults, credentials.control_token, wire=carry is not None)
     gate = Middleware(partial(FaultGate, faults=faults, ground=Ground(book, coinbase), carry=carry))
+    alpha_vantage = alphavantage_app(book.market, book.clock, credentials.alpha_vantage_key, plan=alpha_vantage_plan)
     routes = [
         Mount("/oanda", routes=oanda.routes(), middleware=[_outage(book, "oanda")]),
         Mount("/coinbase", routes=coinbase.routes(), middleware=[_outage(book, "coinbase")]),
-        Mount("/alphavantage", app=alphavantage_app(book.market, book.clock, credentials.alpha_vantage_key)),
+        Mount("/alphavantage", app=alpha_vantage),
         Mount("/_sim", routes=control.routes()),
     ]
     return Venues(oanda, coinbase, faults, Starlette(routes=routes, middleware=[gate]))

@@ -4,7 +4,7 @@ A price is an integer count of 10**-places, so it is exact and a folder of 75 00
 OHLC columns are arrays of shape (n, 4) in the order open, high, low, close.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -47,26 +47,34 @@ class Sides:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """Two-sided buckets with a trade side and a volume: everything a `SimBar` holds, for n buckets."""
+    """Two-sided buckets with a trade side and a volume: everything a `SimBar` holds, for n buckets.
+
+    `middle` has one decimal place more than the sides; minutes have none.
+    """
 
     sides: Sides
     trade: Ints
     trade_places: int
     volume: Ints
     volume_places: int
+    middle: Ints | None = None
 
     @property
     def times(self) -> Ints:
         return self.sides.times
 
     def rows(self, pick: slice | Ints) -> "Columns":
-        return Columns(
-            self.sides.rows(pick), self.trade[pick], self.trade_places, self.volume[pick], self.volume_places
-        )
+        middle = None if self.middle is None else self.middle[pick]
+        trade, volume = self.trade[pick], self.volume[pick]
+        return Columns(self.sides.rows(pick), trade, self.trade_places, volume, self.volume_places, middle)
 
     def timed(self, times: Ints) -> "Columns":
         """The same rows at other times."""
-        return Columns(self.sides.timed(times), self.trade, self.trade_places, self.volume, self.volume_places)
+        return replace(self, sides=self.sides.timed(times))
+
+    def middles(self) -> Ints:
+        """`middle`, or halfway between the sides where the rows are minutes."""
+        return mid(self.sides)[0] if self.middle is None else self.middle
 
     def between(self, start: int, end: int) -> "Columns":
         """Buckets whose open lies in [start, end), epoch seconds."""
@@ -81,13 +89,15 @@ class Columns:
         starts = np.flatnonzero(np.diff(opens, prepend=opens[0] - 1))
         sides = Sides(opens[starts], _ohlc(self.sides.bid, starts), _ohlc(self.sides.ask, starts), self.sides.places)
         volume = np.add.reduceat(self.volume, starts)
-        return Columns(sides, _ohlc(self.trade, starts), self.trade_places, volume, self.volume_places)
+        middle = _ohlc(self.middles(), starts)
+        return Columns(sides, _ohlc(self.trade, starts), self.trade_places, volume, self.volume_places, middle)
 
     def records(self) -> list[SimBar]:
         """One `SimBar` a row, exact."""
         places = self.sides.places
+        middles: list[list[int] | None] = [None] * len(self.times) if self.middle is None else self.middle.tolist()
         rows = zip(self.times.tolist(), self.trade.tolist(), self.sides.bid.tolist(), self.sides.ask.tolist(),
-                   self.volume.tolist(), strict=True)  # fmt: skip
+                   self.volume.tolist(), middles, strict=True)  # fmt: skip
         return [
             SimBar(
                 time=moment_of(time),
@@ -95,8 +105,9 @@ class Columns:
                 bid=_prices(bid, places),
                 ask=_prices(ask, places),
                 volume=_decimal(volume, self.volume_places),
+                middle=None if middle is None else _prices(middle, places + 1),
             )
-            for time, trade, bid, ask, volume in rows
+            for time, trade, bid, ask, volume, middle in rows
         ]
 
 
@@ -111,7 +122,8 @@ def concat(parts: list[Columns]) -> Columns:
     )
     trade = np.concatenate([part.trade for part in parts])
     volume = np.concatenate([part.volume for part in parts])
-    return Columns(sides, trade, first.trade_places, volume, first.volume_places)
+    middle = np.concatenate([part.middles() for part in parts])
+    return Columns(sides, trade, first.trade_places, volume, first.volume_places, middle)
 
 
 def mid(sides: Sides) -> tuple[Ints, int]:

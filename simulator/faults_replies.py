@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from simulator.alphavantage import BURST
 from simulator.book import Book
 from simulator.coinbase import Coinbase
 from simulator.faults import Fault
@@ -19,12 +20,15 @@ JSON = "application/json"
 MAINTENANCE = (
     "<html><head><title>503 Service Unavailable</title></head><body><h1>Service Unavailable</h1></body></html>"
 )
-# OANDA's own body of a 429 is not documented; Coinbase's is.
+# OANDA's own body of a 429 is not documented; Coinbase's is. Alpha Vantage has no 429: it says 200 and writes a letter.
 _RATE = {
     "oanda": {"errorMessage": "The rate of requests is too high."},
     "coinbase": {"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]},
+    "alpha_vantage": {"Information": BURST},
 }
-_ENUM_FIELD = {"oanda": "type", "coinbase": "status"}
+# Alpha Vantage numbers the titles of its meta data, differently for each function.
+_ENUM_FIELD = {"oanda": "type", "coinbase": "status", "alpha_vantage": "Time Zone"}
+_SERIES = "Time Series"
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,9 @@ async def on_the_wire(fault: Fault, request: Request, _ground: Ground, proceed: 
 
 
 def rate_limit(request: Request, options: Options) -> Answer:
-    body = json.dumps(_RATE.get(request.venue, {"error": "Too many requests"}), separators=(",", ":"))
+    body = json.dumps(_RATE[request.venue], separators=(",", ":"))
+    if request.venue == "alpha_vantage":
+        return Answer.of(200, body, JSON)
     asked = options["retry_after"]
     return Answer.of(429, body, JSON, **({} if asked is None else {"retry_after": str(asked)}))
 
@@ -110,12 +116,15 @@ def maintenance(_request: Request, _options: Options) -> Answer:
 
 
 def extra_field(body: Any, request: Request, options: Options) -> Any:
-    """The field in every object of the reply."""
+    """The field in every object of the reply, except in Alpha Vantage's series: its names are times."""
     if isinstance(body, list):
         return [extra_field(part, request, options) for part in body]
     if not isinstance(body, dict):
         return body
     changed = {name: extra_field(part, request, options) for name, part in body.items()}
+    for name, part in changed.items():
+        if name.startswith(_SERIES):
+            del part[options["name"]]
     return {**changed, options["name"]: options["value"]}
 
 
@@ -127,6 +136,14 @@ def unknown_enum(body: Any, request: Request, options: Options) -> Any:
     if not isinstance(body, dict):
         return body
     return {
-        key: options["value"] if key == name and isinstance(part, str) else unknown_enum(part, request, options)
+        key: options["value"]
+        if name in {key, _untitled(key)} and isinstance(part, str)
+        else unknown_enum(part, request, options)
         for key, part in body.items()
     }
+
+
+def _untitled(key: str) -> str:
+    """`6. Time Zone` without its number."""
+    number, dot, title = key.partition(". ")
+    return title if dot and number.isdigit() else key

@@ -68,7 +68,8 @@ class JumpingMarket:
             return bar
         tick = self._ticks[symbol]
         trade, bid, ask = (_moved(side, first, last, tick) for side in (bar.trade, bar.bid, bar.ask))
-        return SimBar(bar.time, trade, bid, ask, bar.volume)
+        middle = None if bar.middle is None else _moved(bar.middle, first, last, tick)
+        return SimBar(bar.time, trade, bid, ask, bar.volume, middle)
 
 
 def _moved(side: Ohlc, first: Decimal, last: Decimal, tick: Decimal) -> Ohlc:

@@ -20,13 +20,27 @@ class Ohlc:
 
 @dataclass(frozen=True, slots=True)
 class SimBar:
-    """One bucket. `time` is its open, UTC. `trade` is what a trades feed prints; `bid` and `ask` the two sides. Volume in base units."""
+    """One bucket. `time` is its open, UTC. `trade` is what a trades feed prints; `bid` and `ask` the two sides. Volume in base units.
+
+    `middle` is halfway between the sides minute by minute: the sides' extremes need not have met. A minute has none of its own.
+    """
 
     time: datetime
     trade: Ohlc
     bid: Ohlc
     ask: Ohlc
     volume: Decimal
+    middle: Ohlc | None = None
+
+    @property
+    def mid(self) -> Ohlc:
+        """Halfway between the two sides, as forex feeds print it."""
+        if self.middle is not None:
+            return self.middle
+        bid, ask = self.bid, self.ask
+        return Ohlc(
+            (bid.open + ask.open) / 2, (bid.high + ask.high) / 2, (bid.low + ask.low) / 2, (bid.close + ask.close) / 2
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Wanted:
     count: int
     zone: ZoneInfo
     daily_hour: int
+    whole_range: bool
 
     @property
     def seconds(self) -> int:
@@ -73,7 +74,8 @@ def _wanted(call: Call, now: datetime) -> Wanted:
     count = MAX_COUNT if whole_range else integer(call, "count", 500)
     if not 1 <= count <= MAX_COUNT:
         raise bad("Maximum value for 'count' exceeded" if count > MAX_COUNT else "Invalid value specified for 'count'")
-    return Wanted(granularity, sides, start, end or now, count, _zone(call), integer(call, "dailyAlignment", 17))
+    hour = integer(call, "dailyAlignment", 17)
+    return Wanted(granularity, sides, start, end or now, count, _zone(call), hour, whole_range)
 
 
 def _moment(text: str | None, name: str) -> datetime | None:
@@ -124,7 +126,7 @@ def _range(book: Book, pair: ForexPair, wanted: Wanted, start: datetime, *, limi
         hours = book.market.bars(pair.symbol, 3600, start - reach, min(wanted.end + reach, now))
         bars = _grouped(hours, wanted)
     kept = [bar for bar in bars if start <= bar.time < wanted.end]
-    if limit and len(kept) > wanted.count and wanted.count == MAX_COUNT:
+    if limit and wanted.whole_range and len(kept) > MAX_COUNT:
         raise bad("Maximum value for 'count' exceeded")
     return kept[: wanted.count] if limit else kept
 
@@ -157,24 +159,18 @@ def _joined(opened: datetime, bars: list[SimBar]) -> SimBar:
         high, low = max(part.high for part in parts), min(part.low for part in parts)
         return Ohlc(parts[0].open, high, low, parts[-1].close)
 
-    return SimBar(opened, side("trade"), side("bid"), side("ask"), sum((bar.volume for bar in bars), Decimal(0)))
+    volume = sum((bar.volume for bar in bars), Decimal(0))
+    return SimBar(opened, side("trade"), side("bid"), side("ask"), volume, side("mid"))
 
 
 def _candle(bar: SimBar, pair: ForexPair, wanted: Wanted, now: datetime) -> Json:
     closes = bar.time + timedelta(seconds=wanted.seconds)
     # OANDA's volume is a count of ticks: a whole number, at least one where there is a candle.
     document: Json = {"complete": closes <= now, "volume": max(1, int(bar.volume)), "time": stamp(bar.time)}
-    sides = {"M": ("mid", _mid(bar)), "B": ("bid", bar.bid), "A": ("ask", bar.ask)}
+    sides = {"M": ("mid", bar.mid), "B": ("bid", bar.bid), "A": ("ask", bar.ask)}
     for letter in wanted.sides:
         name, ohlc = sides[letter]
         document[name] = {
             key[0]: plain(round_nearest(getattr(ohlc, key), pair.tick)) for key in ("open", "high", "low", "close")
         }
     return document
-
-
-def _mid(bar: SimBar) -> Ohlc:
-    bid, ask = bar.bid, bar.ask
-    return Ohlc(
-        (bid.open + ask.open) / 2, (bid.high + ask.high) / 2, (bid.low + ask.low) / 2, (bid.close + ask.close) / 2
-    )

@@ -27,6 +27,7 @@ from starlette.applications import Starlette
 
 from ffe.clock import parse_time, rfc3339
 from ffe.errors import ConfigurationError, CorruptFileError
+from simulator.alphavantage import PLANS
 from simulator.app import Credentials, Venues, build_venues
 from simulator.book import Book, Situation
 from simulator.clock import SimClock
@@ -70,6 +71,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where the venue's state is kept")
     parser.add_argument("--start", type=_moment, help="RFC 3339: set the clock here at every start")
     parser.add_argument("--faults", type=Path, help="a JSON file of faults to begin with")
+    parser.add_argument(
+        "--alpha-vantage-plan", choices=PLANS, default=PLANS[0], help="what the Alpha Vantage key has paid for"
+    )
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when stdin ends, as when the parent died")
     return parser.parse_args(argv)
 
@@ -139,7 +143,10 @@ async def _serve(options: argparse.Namespace, market: Market, state: State, plan
         market = GeneratedMarket(options.seed, clock.now(), options.stale_minutes)
     book, identity, relay = Book(market, clock, state), _identity(state, market.key), Relay()
     credentials = Credentials(secrets.token_hex(32), secrets.token_hex(8).upper(), secrets.token_hex(32))
-    venues = build_venues(book, credentials, identity.account_id, identity.portfolio, relay.carry)
+    plan_of_key = options.alpha_vantage_plan
+    venues = build_venues(
+        book, credentials, identity.account_id, identity.portfolio, relay.carry, alpha_vantage_plan=plan_of_key
+    )
     venues.faults.set(plan.faults, plan.seed)
     with _bound(options.port) as listener, _bound(0) as inner:
         document = announcement(listener.getsockname()[1], venues, credentials, book)

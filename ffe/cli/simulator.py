@@ -2,7 +2,7 @@
 
 import subprocess
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import httpx
 import typer
@@ -25,6 +25,12 @@ def serve(
     stale_minutes: StaleOption = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of the generated market.")] = None,
     faults: Annotated[Path | None, typer.Option("--faults", help="JSON file of faults; see docs/simulator.md.")] = None,
+    alpha_vantage_plan: Annotated[
+        Literal["free", "premium"],
+        typer.Option(
+            "--alpha-vantage-plan", help="What the Alpha Vantage key has paid for: only premium reads intraday bars."
+        ),
+    ] = "free",
 ) -> None:
     """Prints one JSON line with base URLs and throw-away credentials, then serves until it is interrupted."""
     from ffe.cli.surroundings import simulator_command
@@ -35,7 +41,7 @@ def serve(
     command = [word for word in simulator_command(settings) if word != "--exit-with-stdin"]
     if faults is not None:
         command += ["--faults", str(faults)]
-    raise typer.Exit(_call([*command, "--port", str(port)]))
+    raise typer.Exit(_call([*command, "--port", str(port), "--alpha-vantage-plan", alpha_vantage_plan]))
 
 
 def _call(command: list[str]) -> int:

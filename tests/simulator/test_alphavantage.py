@@ -2,11 +2,13 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import httpx
 import pytest
 
 from ffe.clock import FixedClock
+from ffe.money import round_nearest
 from simulator.alphavantage import DAILY_LIMIT, alphavantage_app
 from simulator.generated import GeneratedMarket
 from simulator.recorded import RecordedMarket
@@ -87,6 +89,21 @@ async def test_intraday_bars_on_a_premium_plan(ask):
     crypto = await ask(CRYPTO_INTRADAY, plan="premium")
     assert crypto["Meta Data"]["7. Interval"] == "60min"
     assert next(iter(crypto["Time Series Crypto (60min)"])) == "2026-11-18 14:00:00"
+
+
+@pytest.mark.parametrize(("symbol", "step"), [("EURUSD", "0.00001"), ("GBPUSD", "0.00001"), ("USDJPY", "0.001")])
+async def test_forex_bars_are_the_mid_prices_of_oandas_candles(symbol, step, ask, market):
+    pair = {"from_symbol": symbol[:3], "to_symbol": symbol[3:]}
+    rows = (await ask(FX_INTRADAY | pair, plan="premium"))["Time Series FX (5min)"]
+    for time, row in rows.items():
+        opened = datetime.fromisoformat(time).replace(tzinfo=UTC)
+        # Asked for up to now, as OANDA's side asks: the newest bucket is still growing.
+        end = min(opened + timedelta(minutes=5), START + timedelta(seconds=1))
+        mids = [bar.mid for bar in market.bars(symbol, 60, opened, end)]
+        middles = (mids[0].open, max(mid.high for mid in mids), min(mid.low for mid in mids), mids[-1].close)
+        for title, middle in zip(("1. open", "2. high", "3. low", "4. close"), middles, strict=True):
+            assert abs(Decimal(row[title]) - middle) <= Decimal("0.000005")
+            assert round_nearest(middle, Decimal(step)) == round_nearest(Decimal(row[title]), Decimal(step))
 
 
 async def test_full_history_is_longer_on_a_premium_plan(ask):

@@ -35,7 +35,7 @@ def naive(bars, seconds):
     return [
         (
             datetime.fromtimestamp(time, UTC),
-            *(naive_ohlc([getattr(bar, side) for bar in group]) for side in ("trade", "bid", "ask")),
+            *(naive_ohlc([getattr(bar, side) for bar in group]) for side in ("trade", "bid", "ask", "mid")),
             sum(bar.volume for bar in group),
         )
         for time, group in sorted(buckets.items())
@@ -47,7 +47,7 @@ def naive_ohlc(prices):
 
 
 def as_tuple(bar):
-    sides = ((side.open, side.high, side.low, side.close) for side in (bar.trade, bar.bid, bar.ask))
+    sides = ((side.open, side.high, side.low, side.close) for side in (bar.trade, bar.bid, bar.ask, bar.mid))
     return (bar.time, *sides, bar.volume)
 
 

@@ -63,8 +63,13 @@ def test_a_rate_limit_says_when_to_come_back(lab: Any) -> None:
     replies = [lab.coinbase("GET", "time") for _ in range(2)]
     assert [reply.headers.get("retry-after") for reply in replies] == ["7", None]
     assert replies[0].json() == {"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]}
+
+
+def test_alpha_vantage_says_too_many_requests_with_200(lab: Any) -> None:
     set_faults(lab, {"kind": "rate_limit", "route": "alpha_vantage.candles"})
-    assert lab.send("GET", "/alphavantage/query", {}).json() == {"error": "Too many requests"}
+    reply = lab.send("GET", "/alphavantage/query", {})
+    assert (reply.status_code, list(reply.json())) == (200, ["Information"])
+    assert "1 request per second" in reply.json()["Information"]
 
 
 def test_an_error_speaks_the_venues_language_or_html(lab: Any) -> None:
@@ -107,6 +112,27 @@ def test_an_extra_field_is_in_every_object(lab: Any) -> None:
     body = lab.order(100).json()
     assert body["surprise"] == body["orderFillTransaction"]["surprise"] == {"deep": 1}
     assert body["orderFillTransaction"]["tradeOpened"]["surprise"] == {"deep": 1}
+
+
+def alpha_vantage(lab: Any) -> Any:
+    query = {"function": "FX_DAILY", "from_symbol": "EUR", "to_symbol": "USD", "apikey": "AV"}
+    return lab.send("GET", "/alphavantage/query", {}, params=query).json()
+
+
+def test_an_extra_field_is_not_a_time_of_alpha_vantages_series(lab: Any) -> None:
+    set_faults(lab, {"kind": "extra_field", "route": "alpha_vantage.candles"})
+    body = alpha_vantage(lab)
+    assert body["newField"] == body["Meta Data"]["newField"] == "new"
+    series = body["Time Series FX (Daily)"]
+    assert "newField" not in series
+    assert all(row["newField"] == "new" for row in series.values())
+
+
+def test_alpha_vantage_may_name_a_time_zone_that_nobody_knows(lab: Any) -> None:
+    set_faults(lab, {"kind": "unknown_enum", "route": "alpha_vantage.candles"})
+    meta = alpha_vantage(lab)["Meta Data"]
+    assert meta["6. Time Zone"] == "SOMETHING_NEW"
+    assert meta["2. From Symbol"] == "EUR"
 
 
 def test_an_unknown_enum_value_is_in_the_venues_usual_field_or_a_named_one(lab: Any) -> None:

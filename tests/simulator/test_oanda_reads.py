@@ -110,6 +110,12 @@ def test_a_count_reaches_back_over_a_closure(lab: Any) -> None:
     assert 2500 < len(rows) < 5000
 
 
+def test_a_count_from_a_moment_gives_the_first_ones_however_many_follow(lab: Any) -> None:
+    rows = candles(lab, granularity="M1", count=5000, **{"from": "2026-02-24T00:00:00Z"}).json()["candles"]
+    assert len(rows) == 5000
+    assert rows[0]["time"].startswith("2026-02-24T00:00:00")
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [

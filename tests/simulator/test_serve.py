@@ -69,6 +69,25 @@ def test_the_line_says_everything_a_client_needs(simulator_server: Any) -> None:
     ]
 
 
+def alpha_vantage(server: Any) -> dict[str, Any]:
+    door = server.line["alpha_vantage"]
+    pair = {"symbol": "BTC", "market": "USD", "interval": "5min"}
+    query = {"function": "CRYPTO_INTRADAY", "apikey": door["api_key"]} | pair
+    body: dict[str, Any] = httpx.get(door["base_url"], params=query, trust_env=False).json()
+    return body
+
+
+def test_the_alpha_vantage_key_is_a_free_one_unless_a_premium_plan_is_asked_for(
+    simulator_server: Any, serve: Any, tmp_path: Path
+) -> None:
+    assert "premium endpoint" in alpha_vantage(simulator_server)["Information"]
+    paid = serve(tmp_path, "--alpha-vantage-plan", "premium")
+    try:
+        assert len(alpha_vantage(paid)["Time Series Crypto (5min)"]) == 100
+    finally:
+        assert paid.stop() == 0
+
+
 def test_the_oanda_sdk_runs_unchanged(simulator_server: Any) -> None:
     api, account = oanda(simulator_server), simulator_server.line["oanda"]["account_id"]
     assert api.request(accounts.AccountList())["accounts"][0]["id"] == account
