@@ -30,6 +30,8 @@ bench: setup-dev
 	$(BIN)/python -m benchmarks.cycle
 	$(BIN)/python -m benchmarks.orders
 	$(BIN)/python -m benchmarks.reservations
+	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.freshness
 
 setup: $(VENV)/.run-ready
 setup-dev: $(VENV)/.dev-ready

@@ -7,7 +7,7 @@ that could not run is critical, whatever severity it has.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from expectations.rules import EXAMPLES
+from expectations.breach import EXAMPLES
 from ffe.market.quality import Finding, Severity
 
 _TEXT = 200
@@ -81,24 +81,9 @@ def _row_count(kwargs: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     return f"{result['observed_value']} bars, at least {kwargs['min_value']} needed"
 
 
-def _unique(kwargs: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    return f"{result['unexpected_count']} bars share a {kwargs['column']} with another"
-
-
-def _increasing(kwargs: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    return f"{result['unexpected_count']} bars whose {kwargs['column']} is not after the bar before"
-
-
-def _newest(kwargs: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    return f"newest bar opens at {result['observed_value']}, latest possible open of a complete bar is {kwargs['max_value']}"
-
-
 _MESSAGES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
     "expect_table_columns_to_match_set": _columns,
     "expect_table_row_count_to_be_between": _row_count,
-    "expect_column_values_to_be_unique": _unique,
-    "expect_column_values_to_be_increasing": _increasing,
-    "expect_column_max_to_be_between": _newest,
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from ffe.clock import rfc3339
+from ffe.market.models import Instrument
 from ffe.settings import PREFIX, Settings
 
 
@@ -34,9 +35,12 @@ def _text(value: Any) -> str:
         case SecretStr():
             return value.get_secret_value()
         case tuple():
-            return ",".join(item.symbol for item in value)
+            return ",".join(_text(item) for item in value)
+        case Instrument():
+            return value.symbol
         case datetime():
-            return rfc3339(value)
+            # A naive one is New York time of the forex calendar.
+            return value.isoformat() if value.tzinfo is None else rfc3339(value)
         case Path():
             return str(value.resolve())
     return str(value)

@@ -11,6 +11,9 @@
         SourceError                 a bar source failed
           TransientSourceError      worth another read: network, 429, 5xx
           PermanentSourceError      will not heal by itself: unknown product, plan, credentials
+            NotOfferedError         the source is well and does not have this instrument or timeframe, or not for this plan
+          SourceSkippedError        not asked: its circuit is open or its request budget is spent
+          NoSourceError             none of the sources of an instrument gave bars; carries what each one said
       ModelError                    the language model gave no usable answer
         ModelUnavailableError       missing, altered, crashed or late model
         InvalidAnswerError          an answer that failed the schema or its limits
@@ -85,6 +88,22 @@ class TransientSourceError(SourceError):
 
 class PermanentSourceError(SourceError):
     pass
+
+
+class NotOfferedError(PermanentSourceError):
+    """Not counted against the source's health."""
+
+
+class SourceSkippedError(SourceError):
+    """Nothing was sent. The message says until when, and why."""
+
+
+class NoSourceError(SourceError):
+    """`transient` is true when another read may heal at least one source. Its cause is an ExceptionGroup of every source's error."""
+
+    def __init__(self, message: str, *, transient: bool, instrument: str | None = None) -> None:
+        super().__init__(message)
+        self.transient, self.instrument = transient, instrument
 
 
 class ModelError(FfeError):

@@ -5,6 +5,7 @@ A misspelt `FFE_RISK__MAX_POSITON` that is silently ignored is a limit that does
 
 import difflib
 import os
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,7 @@ from pydantic_settings import (
 )
 
 from ffe.errors import ConfigurationError, MissingCredentialsError, UnknownNameError
+from ffe.market.holidays import Holiday, closed, early_close
 from ffe.market.models import Instrument, Timeframe, parse_instrument, parse_timeframe
 
 PREFIX = "FFE_"
@@ -164,6 +166,60 @@ class FreshnessSettings(_Section):
         return float(getattr(self, f"minutes_{timeframe.value}")) * 60
 
 
+class SourcesSettings(_Section):
+    """Which bar sources are asked, in this order, and when one is left alone; the reasons are in docs/sources.md."""
+
+    crypto: Annotated[tuple[Literal["coinbase", "alpha-vantage"], ...], NoDecode] = Field(
+        default=("coinbase", "alpha-vantage"), min_length=1
+    )
+    forex: Annotated[tuple[Literal["oanda", "alpha-vantage"], ...], NoDecode] = Field(
+        default=("oanda", "alpha-vantage"), min_length=1
+    )
+    deadline_seconds: float = Field(default=30.0, gt=0)
+    breaker_failures: int = Field(default=5, ge=1)
+    breaker_seconds: float = Field(default=30.0, gt=0)
+    alpha_vantage_per_day: int = Field(default=25, ge=1)
+    alpha_vantage_per_second: float = Field(default=1.0, gt=0)
+    cross_check: bool = True
+    cross_check_seconds: float = Field(default=3600.0, gt=0)
+
+    @field_validator("crypto", "forex", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """Comma separated text or a list; a name said twice is asked once."""
+        names = value.split(",") if isinstance(value, str) else value
+        return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+class CalendarSettings(_Section):
+    """Days that a person adds to the forex calendar's own table: trading days that are shut, and closes in New York time."""
+
+    closed: Annotated[tuple[date, ...], NoDecode] = ()
+    early_close: Annotated[tuple[datetime, ...], NoDecode] = ()
+
+    @field_validator("closed", "early_close", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("closed")
+    @classmethod
+    def _trading_days(cls, days: tuple[date, ...]) -> tuple[date, ...]:
+        return tuple(closed(day).day for day in days)
+
+    @field_validator("early_close")
+    @classmethod
+    def _in_trading_days(cls, closes: tuple[datetime, ...]) -> tuple[datetime, ...]:
+        for local in closes:
+            early_close(local)
+        return closes
+
+    @property
+    def holidays(self) -> tuple[Holiday, ...]:
+        """What `calendar_for` takes."""
+        return (*map(closed, self.closed), *map(early_close, self.early_close))
+
+
 class SimulatorSettings(_Section):
     """The venue simulator that `sim` mode starts when no venue URL is set."""
 
@@ -211,6 +267,8 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     risk: RiskSettings = RiskSettings()
     freshness: FreshnessSettings = FreshnessSettings()
+    sources: SourcesSettings = SourcesSettings()
+    calendar: CalendarSettings = CalendarSettings()
     simulator: SimulatorSettings = SimulatorSettings()
     paper: PaperSettings = PaperSettings()
     live: LiveSettings = LiveSettings()

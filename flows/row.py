@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 from prefect.futures import PrefectFuture
 
 from ffe.cycle import ordering, report, steps
+from ffe.cycle.bars import Bars
 from ffe.decision.ask import Verdict
 from ffe.decision.models import Action, Author, Context, Decision
 from ffe.market.models import Instrument
 from ffe.orders.models import Order, OrderState
+from ffe.risk.models import Sizing
 from ffe.sources.models import BarBatch
 from flows.verdicts import Verdicts
 from tasks import runtime
@@ -34,13 +36,27 @@ class Row:
 
     cycle: steps.Cycle
     instrument: Instrument
-    batch: BarBatch | None = None
+    bars: Bars | None = None
     checked: steps.Checked | None = None
     decision: Decision | None = None
     planned: ordering.Planned | None = None
     earlier: Order | None = None
     order: Order | None = None
     error: report.ErrorSummary | None = None
+
+    @property
+    def batch(self) -> BarBatch | None:
+        return None if self.bars is None else self.bars.batch
+
+    @property
+    def standing(self) -> tuple[Decision | None, Sizing | None]:
+        """The decision after the risk gate and the arithmetic of its order; those of the earlier run where that one ordered."""
+        if self.earlier is not None:
+            ledger = runtime.engine().ledger
+            return ledger.decision(self.earlier.decision_id), ledger.sizing(self.earlier.decision_id)
+        if self.planned is None:
+            return self.decision, None
+        return self.planned.decision, None if self.planned.plan is None else self.planned.plan.sizing
 
     @property
     def undecided(self) -> bool:
@@ -103,17 +119,16 @@ class Row:
         self.decision = steps.decide(runtime.engine(), self.cycle, self.context, verdict)
 
     def report(self) -> report.InstrumentReport:
-        decision = self.decision if self.planned is None else self.planned.decision
-        sizing = None if self.planned is None or self.planned.plan is None else self.planned.plan.sizing
-        if self.earlier is not None:
-            ledger = runtime.engine().ledger
-            decision, sizing = ledger.decision(self.earlier.decision_id), ledger.sizing(self.earlier.decision_id)
+        decision, sizing = self.standing
         freshness = None if self.checked is None else self.checked.freshness
         values: dict[str, Any] = {
             "bar_close": None if self.batch is None else self.batch.bar_close,
+            "source": None if self.batch is None else self.batch.source,
             "age_seconds": None if freshness is None else round(freshness.age_seconds, 1),
             "limit_seconds": None if freshness is None else freshness.limit_seconds,
-            "quality": report.quality_summary(None if self.checked is None else self.checked.report, freshness),
+            "quality": report.quality_summary(
+                None if self.checked is None else self.checked.report, freshness, self.batch
+            ),
             "decision": None if decision is None else report.decision_summary(decision),
             "sizing": None if sizing is None else report.sizing_summary(sizing),
             "order": None if self.order is None else report.order_summary(self.order, placed_now=self.earlier is None),

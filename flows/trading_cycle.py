@@ -31,6 +31,7 @@ from tasks import runtime
 from tasks.accounts import reconcile_venue
 from tasks.bars import check_bars, closed_market, fetch_bars, halted
 from tasks.incidents import INSTRUMENTS_FAILED, flow_failed
+from tasks.quality import publish_quality, publish_trend
 from tasks.stages import Stages
 from tasks.summaries import publish_report
 from tasks.trading import plan_order, resume_order, submit_order
@@ -84,12 +85,10 @@ async def run_cycle(cycle: steps.Cycle, instruments: list[Instrument]) -> CycleR
             row.decision = row.decision or halted(cycle, row.instrument) or closed_market(cycle, row.instrument)
         fetching = [(row, fetch_bars.submit(row.instrument, cycle.timeframe)) for row in rows if row.undecided]
         for row, fetched in fetching:
-            row.batch = row.settle(fetched, "fetch-bars")
+            row.bars = row.settle(fetched, "fetch-bars")
 
     with stages.timed("quality"):
-        checking = [
-            (row, check_bars.submit(cycle, row.batch)) for row in rows if row.undecided and row.batch is not None
-        ]
+        checking = [(row, check_bars.submit(cycle, row.bars)) for row in rows if row.undecided and row.bars is not None]
         for row, checked in checking:
             row.checked = row.settle(checked, "check-bars")
             row.decision = None if row.checked is None else row.checked.hold
@@ -108,9 +107,21 @@ async def run_cycle(cycle: steps.Cycle, instruments: list[Instrument]) -> CycleR
 
     with stages.timed("publish"):
         report = cycle_report(cycle, rows, started_at, stages)
-        publish_report(report)
+        publish_report(report, published_pages(rows))
+        publish_trend.submit().wait()
     engine.ledger.finish_cycle(cycle.id, report.finished_at, report.model_dump(mode="json"))
     return report
+
+
+def published_pages(rows: list[Row]) -> dict[str, str | None]:
+    """Publishes the quality of every batch that was checked; where the page behind each decision is."""
+    publishing = [
+        (row, publish_quality.submit(row.batch, row.checked.report, *row.standing, frames=row.checked.frames))
+        for row in rows
+        if row.batch is not None and row.checked is not None
+    ]
+    places = {row.instrument.symbol: published.result(raise_on_failure=False) for row, published in publishing}
+    return {symbol: place if isinstance(place, str) else None for symbol, place in places.items()}
 
 
 def place_order(row: Row) -> None:

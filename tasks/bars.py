@@ -3,14 +3,14 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from expectations.validate import validate_bars
-from ffe.cycle import ordering, steps
+from ffe.cycle import bars, ordering, steps
+from ffe.cycle.bars import Bars
 from ffe.decision.models import Decision
 from ffe.errors import TransientSourceError
 from ffe.market.models import Instrument, Timeframe
-from ffe.sources.models import BarBatch
 from tasks import runtime
-from tasks.incidents import task_failed
+from tasks.incidents import record_failover, task_failed
+from tasks.quality import validate_and_save
 from tasks.retrying import worth_retrying
 
 
@@ -24,22 +24,28 @@ from tasks.retrying import worth_retrying
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
-def fetch_bars(instrument: Instrument, timeframe: Timeframe) -> BarBatch:
-    """The newest complete bars of one instrument, stored as a batch. Reads only, so it may be retried."""
+def fetch_bars(instrument: Instrument, timeframe: Timeframe) -> Bars:
+    """The newest complete bars of one instrument and of its pulse, each stored as a batch. Reads only, so it may be retried.
+
+    A source that failed leaves its incident, also when the next one answered.
+    """
     runtime.tell(instrument.symbol, "fetching bars")
-    return steps.fetch_batch(runtime.engine(), instrument, timeframe)
+    engine = runtime.engine()
+    batch = bars.fetch_batch(engine, instrument, timeframe)
+    record_failover(batch)
+    return Bars(batch=batch, frames=bars.fetch_frames(engine, batch))
 
 
 @task(
     name="check-bars",
-    task_run_name="check-bars {batch.instrument.symbol}",
+    task_run_name="check-bars {fetched.batch.instrument.symbol}",
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
-def check_bars(cycle: steps.Cycle, batch: BarBatch) -> steps.Checked:
+def check_bars(cycle: steps.Cycle, fetched: Bars) -> steps.Checked:
     """Freshness, then the Great Expectations suite; either a HOLD by `data-gate` or the context for the model."""
-    runtime.tell(batch.instrument.symbol, "checking bars")
-    return steps.check_batch(runtime.engine(), cycle, batch, validate_bars)
+    runtime.tell(fetched.batch.instrument.symbol, "checking bars")
+    return steps.check_batch(runtime.engine(), cycle, fetched.batch, validate_and_save, fetched.frames)
 
 
 def closed_market(cycle: steps.Cycle, instrument: Instrument) -> Decision | None:

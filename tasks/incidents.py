@@ -10,17 +10,21 @@ from typing import Any
 from prefect import Flow, Task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
+from prefect.runtime import task_run
 
 from ffe.cycle import incidents
 from ffe.cycle.incidents import Found
 from ffe.observe.masking import masked
 from ffe.orders.findings import Trouble
+from ffe.sources.models import BarBatch, Outcome
 from tasks import runtime
 
 # Name of the state of a cycle that did all its steps and could not serve every instrument.
 INSTRUMENTS_FAILED = "InstrumentsFailed"
 # And of a reconciliation that did all its work and found what it may not settle.
 DIFFERENCES = "DifferencesRemain"
+
+FAILOVER = "source-failover"
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +83,19 @@ def record_trouble(run_id: str, name: str, trouble: Trouble, *, cycle_id: str | 
     """The incident of something found wrong that no exception stands for, with what the ledger holds of its order."""
     held = None if trouble.order_id is None else incidents.ledger_holds(runtime.engine(), trouble.order_id)
     return _keep(run_id, name, incidents.of_trouble(trouble, cycle_id=cycle_id, inputs=held), attempts=1)
+
+
+def record_failover(batch: BarBatch) -> None:
+    """An incident for each source that failed before another one gave the batch: the cycle goes on, and a person should know.
+
+    Never raises: what could not be written is logged.
+    """
+    for answer in batch.answers:
+        if answer.outcome is Outcome.FAILED:
+            try:
+                _keep(str(task_run.get_id() or batch.id), FAILOVER, incidents.of_answer(answer, batch), attempts=1)
+            except Exception:
+                log.exception("the incident of %s could not be written", answer.source)
 
 
 def _keep(run_id: str, name: str, found: Found, attempts: int) -> str:

@@ -1,5 +1,6 @@
 """Prefect's API on this machine: `python -m tasks.local_api --data-dir DIR --port N [--services] [--ui]`.
 
+It serves the quality pages of the data folder too, read-only under `/quality/`, so that an artifact can link to them.
 Its database is SQLite under the data folder, or whatever `PREFECT_API_DATABASE_CONNECTION_URL` names. Ends when standard
 input closes. `--services` adds the background services (scheduler, late runs, automations), `--ui` the UI too: exactly one
 such server may run on a database.
@@ -14,6 +15,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tasks.local_only import LocalOnly
+from tasks.quality_pages import QualityPages
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -105,12 +109,14 @@ def main(argv: list[str] | None = None) -> None:
     os.environ.pop("PREFECT_API_URL", None)
     services = given.services or given.ui
     os.environ.update(_server_environment(given.data_dir, given.port, ui=given.ui, services=services))
-    _serve(given.port, services=services)
+    _serve(given.data_dir, given.port, services=services)
 
 
 def _server_environment(data_dir: Path, port: int, *, ui: bool, services: bool) -> Mapping[str, str]:
     values = environment(data_dir) | {
         "PREFECT_UI_ENABLED": "1" if ui else "0",
+        # Without it the UI asks the API that a checkout's own configuration names, whatever the port is here.
+        "PREFECT_SERVER_UI_API_URL": "/api",
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_API_PORT": str(port),
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
@@ -120,12 +126,12 @@ def _server_environment(data_dir: Path, port: int, *, ui: bool, services: bool) 
     return values
 
 
-def _serve(port: int, *, services: bool) -> None:
+def _serve(data_dir: Path, port: int, *, services: bool) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
     config = uvicorn.Config(
-        RetryWhenBusy(create_app(ephemeral=not services)),
+        LocalOnly(QualityPages(RetryWhenBusy(create_app(ephemeral=not services)), data_dir)),
         host="127.0.0.1",
         port=port,
         log_level="error",

@@ -1,6 +1,10 @@
-"""What a person reads in the Prefect UI: four tables after a cycle, one page after a reconciliation."""
+"""What a person reads in the Prefect UI: a page and two tables after a cycle, one page after a reconciliation.
 
-from collections.abc import Sequence
+What the bars were like is in the artifacts of `quality`; the row of an order leads there in one click. The cells of a table are shown
+as they are, without links, so a table has the links of its rows in its description.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect import task
@@ -10,40 +14,50 @@ from prefect.cache_policies import NO_CACHE
 from ffe.cycle.report import CycleReport, InstrumentReport
 from ffe.orders.differences import Difference
 from ffe.orders.findings import Reconciliation
+from tasks.quality_text import shown
+
+NO_PAGES: Mapping[str, str | None] = {}
 
 
 @task(name="publish-report", cache_policy=NO_CACHE)
-def publish_report(report: CycleReport) -> None:
-    """Summary, quality, decision and sizing of a cycle as artifacts of its run. Keys carry the timeframe, so that each has a history."""
+def publish_report(report: CycleReport, pages: Mapping[str, str | None] = NO_PAGES) -> None:
+    """Summary, decisions and sizing of a cycle as artifacts of its run. Keys carry the timeframe, so that each has a history.
+
+    `pages` is what `publish_quality` returned for each instrument: where the quality page behind its decision is.
+    """
     frame = report.timeframe.value
-    create_markdown_artifact(_summary(report), key=f"cycle-{frame}", description=f"Cycle {report.cycle_id}")
-    for name, rows in (
-        ("quality", [_quality(row) for row in report.instruments]),
-        ("decisions", [_decision(row) for row in report.instruments]),
-        ("sizing", [_sizing(row) for row in report.instruments if row.sizing is not None]),
-    ):
+    create_markdown_artifact(_summary(report, pages), key=f"cycle-{frame}", description=f"Cycle {report.cycle_id}")
+    sized = [row for row in report.instruments if row.sizing is not None]
+    for name, rows, cells in (("decisions", report.instruments, _decision), ("sizing", sized, _sizing)):
         if rows:
-            create_table_artifact(rows, key=f"{name}-{frame}", description=f"{name} of cycle {report.cycle_id}")
+            description = f"{name} of cycle {report.cycle_id}{_links(rows, pages)}"
+            create_table_artifact([cells(row) for row in rows], key=f"{name}-{frame}", description=description)
 
 
-def _summary(report: CycleReport) -> str:
+def _links(rows: Sequence[InstrumentReport], pages: Mapping[str, str | None]) -> str:
+    found = [(row.instrument, pages.get(row.instrument)) for row in rows]
+    return "".join(f"; {shown(page, f'quality page of {symbol}')}" for symbol, page in found if page is not None)
+
+
+def _summary(report: CycleReport, pages: Mapping[str, str | None]) -> str:
     lines = [
         f"# Cycle {report.cycle_id}",
         f"mode **{report.mode}**, timeframe **{report.timeframe.value}**, {report.started_at:%Y-%m-%d %H:%M:%S} UTC\n",
-        "| instrument | author | action | confidence | order | filled | price | note |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| instrument | quality | author | action | confidence | order | filled | price | note |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    lines += [_line(row) for row in report.instruments]
+    lines += [_line(row, pages.get(row.instrument)) for row in report.instruments]
     lines.append("\n| stage | ms |\n| --- | --- |")
     lines += [f"| {stage} | {spent:.0f} |" for stage, spent in report.timings_ms.items()]
     return "\n".join(lines)
 
 
-def _line(row: InstrumentReport) -> str:
+def _line(row: InstrumentReport, page: str | None) -> str:
     decision: dict[str, Any] = row.decision or {}
     order = row.order
     cells = [
         row.instrument,
+        _quality(row, page),
         decision.get("decided_by", "-"),
         decision.get("action", "-"),
         decision.get("confidence", "-"),
@@ -55,17 +69,12 @@ def _line(row: InstrumentReport) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def _quality(row: InstrumentReport) -> dict[str, Any]:
-    quality = row.quality
-    return {
-        "instrument": row.instrument,
-        "bar close": "-" if row.bar_close is None else row.bar_close.isoformat(),
-        "age s": row.age_seconds,
-        "limit s": row.limit_seconds,
-        "passed": "not checked" if quality is None else quality.passed,
-        "critical": "" if quality is None else "; ".join(quality.critical),
-        "warnings": "" if quality is None else "; ".join(quality.warnings),
-    }
+def _quality(row: InstrumentReport, page: str | None) -> str:
+    """`passed`, `failed` or `not checked`, with the page behind it."""
+    if row.quality is None:
+        return "not checked"
+    said = "passed" if row.quality.passed else "failed"
+    return said if page is None else shown(page, said)
 
 
 def _decision(row: InstrumentReport) -> dict[str, Any]:

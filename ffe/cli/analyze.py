@@ -9,27 +9,15 @@ from rich.text import Text
 
 from ffe.cli.listing import venues
 from ffe.cli.options import BarsOption, JsonOption, ModelOption, ModeOption, StaleOption, TimeframeOption, settings_from
-from ffe.cli.tables import console, print_rows
+from ffe.cli.pulse_table import print_pulse
+from ffe.cli.tables import console
+from ffe.cycle import bars as bar_steps
 from ffe.cycle import report, steps
 from ffe.cycle.engine import Engine
 from ffe.decision.models import Decision
+from ffe.decision.prompt import case_text
 from ffe.llm.factory import check_model_file
 from ffe.market.models import Instrument
-
-PULSE_COLUMNS = (
-    "timeframe",
-    "bars",
-    "trend",
-    "volatility",
-    "rsi",
-    "macd_histogram",
-    "bollinger_position",
-    "adx",
-    "atr",
-    "stochastic",
-    "change_percent",
-    "partial",
-)
 
 
 def analyze(
@@ -64,12 +52,13 @@ def _analysis(engine: Engine, instrument: Instrument) -> dict[str, Any]:
     hold = steps.closed_market(engine, cycle, instrument)
     if hold is not None:
         return _finished(engine, cycle, document | {"quality": None}, hold)
-    batch = steps.fetch_batch(engine, instrument, cycle.timeframe)
-    checked = steps.check_batch(engine, cycle, batch, validate_bars)
-    quality = report.quality_summary(checked.report, checked.freshness)
+    batch = bar_steps.fetch_batch(engine, instrument, cycle.timeframe)
+    checked = steps.check_batch(engine, cycle, batch, validate_bars, bar_steps.fetch_frames(engine, batch))
+    quality = report.quality_summary(checked.report, checked.freshness, batch)
     document |= {
         "bar_close": batch.bar_close.isoformat(),
         "bars": {"rows": batch.rows, "sha256": batch.id, "source": batch.source},
+        "answers": [answer.model_dump(mode="json") for answer in batch.answers],
         "age_seconds": checked.freshness.age_seconds,
         "limit_seconds": checked.freshness.limit_seconds,
         "quality": None if quality is None else quality.model_dump(mode="json"),
@@ -80,6 +69,7 @@ def _analysis(engine: Engine, instrument: Instrument) -> dict[str, Any]:
         "last_close": str(checked.context.last_close),
         "pulse": [frame.model_dump(mode="json") for frame in checked.context.pulse],
         "consensus": checked.context.consensus,
+        "case": case_text(checked.context),
     }
     verdict = steps.ask_model(engine, cycle.id, checked.context)
     decision = steps.decide(engine, cycle, checked.context, verdict)
@@ -98,18 +88,18 @@ def _print(document: dict[str, Any], *, show_pulse: bool) -> None:
     out, decision, quality = console(), document["decision"], document["quality"]
     out.print(Text(f"{document['instrument']} at {document['timeframe']}", style="bold"))
     if quality is not None:
-        age = f"age {document['age_seconds']:.0f} s of {document['limit_seconds']} s"
-        out.print(Text(f"bars: {document['bars']['rows']} from {document['bars']['source']}, {age}"), soft_wrap=True)
+        head = f"bars: {document['bars']['rows']} from {document['bars']['source']}, {_age(document)}"
+        out.print(Text(head), soft_wrap=True)
         for line in (*quality["critical"], *quality["warnings"]):
             out.print(Text(f"  {line}"), soft_wrap=True)
         out.print(Text(f"quality: {'passed' if quality['passed'] else 'failed'}"))
     if show_pulse and document["pulse"]:
-        rows = [{name: _rounded(value) for name, value in frame.items()} for frame in document["pulse"]]
-        print_rows("pulse", rows, PULSE_COLUMNS)
-        out.print(Text(f"consensus: {document['consensus']}"))
+        print_pulse(out, document["pulse"], document["consensus"])
+        out.print(Text(f"the model reads: {document['case']}"))
     head = f"{decision['action']} at {decision['confidence']} by {decision['decided_by']} ({decision['reason_code']})"
     out.print(Text(f"decision: {head}: {decision['reasoning']}"), soft_wrap=True)
 
 
-def _rounded(value: Any) -> Any:
-    return f"{value:.5g}" if isinstance(value, float) else value
+def _age(document: dict[str, Any]) -> str:
+    limit = document["limit_seconds"]
+    return f"age {document['age_seconds']:.0f} s" + (", no time limit" if limit is None else f" of {limit:.0f} s")

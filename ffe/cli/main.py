@@ -9,7 +9,20 @@ import sys
 
 import typer
 
-from ffe.cli import analyze, explain, listing, reconcile, run, simulator, switch, up
+from ffe.cli import (
+    analyze,
+    backfill,
+    explain,
+    listing,
+    metrics,
+    quality,
+    reconcile,
+    run,
+    simulator,
+    sources,
+    switch,
+    up,
+)
 from ffe.errors import FfeError
 from ffe.observe.masking import masked
 
@@ -28,6 +41,9 @@ app.command("positions")(listing.positions)
 app.command("orders")(listing.orders)
 app.command("decisions")(listing.decisions)
 app.command("incidents")(listing.incidents)
+app.command("quality")(quality.quality)
+app.command("sources")(sources.sources)
+app.command("backfill")(backfill.backfill)
 app.command("explain")(explain.explain)
 app.command("reconcile")(reconcile.reconcile)
 app.command("halt")(switch.halt)
@@ -35,6 +51,7 @@ app.command("resume")(switch.resume)
 app.command("flatten")(switch.flatten)
 app.command("switch")(switch.switch)
 app.add_typer(simulator.app, name="simulator")
+app.add_typer(metrics.app, name="metrics")
 
 
 def main() -> None:

@@ -124,7 +124,8 @@ def _daily_returns(engine: Engine, symbols: Sequence[str]) -> dict[str, tuple[De
     found = {}
     for symbol in dict.fromkeys(symbols):
         instrument = parse_instrument(symbol)
-        table = engine.source(instrument).fetch(instrument, Timeframe.D1, now - timedelta(days=VAR_DAYS), now)
+        chain = engine.chain(instrument.asset_class)
+        table = chain.fetch(instrument, Timeframe.D1, now - timedelta(days=VAR_DAYS), now).table
         found[symbol] = tuple(later / earlier - 1 for earlier, later in pairwise(table.column("close").to_pylist()))
     return found
 

@@ -12,11 +12,11 @@ from ffe.errors import MissingCredentialsError, VenueError
 from ffe.ledger.ledger import Ledger
 from ffe.llm.factory import open_model
 from ffe.llm.protocol import LanguageModel
-from ffe.market.models import Instrument
+from ffe.market.calendar import Calendar, calendar_for
+from ffe.market.models import AssetClass, Instrument
 from ffe.settings import Mode, Settings
-from ffe.sources.coinbase import CoinbaseSource
-from ffe.sources.oanda import OandaSource
-from ffe.sources.protocol import BarSource
+from ffe.sources.chain import SourceChain
+from ffe.sources.factory import open_chain
 from ffe.sources.store import BarStore
 from ffe.venues.factory import coinbase_client, oanda_client, open_broker
 from ffe.venues.protocol import Broker
@@ -30,7 +30,7 @@ class Engine:
     clock: Clock
     ledger: Ledger
     store: BarStore
-    _sources: dict[str, BarSource] = field(default_factory=dict)
+    _chains: dict[AssetClass, SourceChain] = field(default_factory=dict)
     _brokers: dict[str, Broker] = field(default_factory=dict)
     _model: LanguageModel | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -47,14 +47,19 @@ class Engine:
             settings=settings,
             clock=open_clock(settings),
             ledger=Ledger.open(settings.resolved_ledger_url),
-            store=BarStore(settings.data_dir / "bars"),
+            store=BarStore(settings.data_dir / "bars", settings.mode.value),
         )
 
-    def source(self, instrument: Instrument) -> BarSource:
+    def chain(self, asset_class: AssetClass) -> SourceChain:
+        """The sources of an asset class, in the order in which they are asked."""
         with self._lock:
-            if instrument.venue not in self._sources:
-                self._sources[instrument.venue] = self._open_source(instrument.venue)
-            return self._sources[instrument.venue]
+            if asset_class not in self._chains:
+                self._chains[asset_class] = open_chain(asset_class, self.settings, self.clock, self.ledger, self.store)
+            return self._chains[asset_class]
+
+    def calendar(self, instrument: Instrument) -> Calendar:
+        """When its market is open, with the days that the settings add."""
+        return calendar_for(instrument, self.settings.calendar.holidays)
 
     def broker(self, venue: str) -> Broker:
         """Raises RefusedError and its children when the mode may not trade there."""
@@ -73,15 +78,10 @@ class Engine:
     def close(self) -> None:
         if self._model is not None:
             self._model.close()
-        connected: list[BarSource | Broker] = [*self._sources.values(), *self._brokers.values()]
+        connected: list[SourceChain | Broker] = [*self._chains.values(), *self._brokers.values()]
         for each in connected:
             each.close()
         self.ledger.close()
-
-    def _open_source(self, venue: str) -> BarSource:
-        if venue == "coinbase":
-            return CoinbaseSource(coinbase_client(self.settings), self.clock)
-        return OandaSource(oanda_client(self.settings), self.clock)
 
 
 def open_clock(settings: Settings) -> Clock:

@@ -9,6 +9,7 @@ from ffe.errors import VenueError
 from ffe.ledger.models import Incident
 from ffe.observe.masking import masked
 from ffe.orders.findings import Trouble
+from ffe.sources.models import BarBatch, SourceAnswer
 
 # Longer tracebacks are cut in the middle, where the frames repeat.
 MOST = 40_000
@@ -41,7 +42,7 @@ def of_error(
         request=request,
         response=response,
         cycle_id=cycle_id,
-        instrument=instrument,
+        instrument=instrument or getattr(error, "instrument", None),
         inputs=inputs,
     )
 
@@ -57,6 +58,21 @@ def of_trouble(trouble: Trouble, *, cycle_id: str | None, inputs: Any = None) ->
         cycle_id=cycle_id,
         instrument=trouble.instrument,
         inputs=inputs,
+    )
+
+
+def of_answer(answer: SourceAnswer, batch: BarBatch) -> Found:
+    """A bar source that failed while another one answered."""
+    what = f"{answer.source} failed for {batch.timeframe.value} bars of {batch.instrument.symbol}: {answer.message}"
+    return Found(
+        type=answer.error or "SourceError",
+        message=masked(f"{what}; {batch.source} answered"),
+        traceback=masked(answer.chain or NO_TRACEBACK, most=MOST),
+        request=None,
+        response=None,
+        cycle_id=None,
+        instrument=batch.instrument.symbol,
+        inputs={"batch": batch.id, "answered by": batch.source},
     )
 
 

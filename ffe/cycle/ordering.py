@@ -9,8 +9,9 @@ from decimal import Decimal
 from pydantic import BaseModel, ConfigDict
 
 from ffe.cycle.account import bars_per_year, held_there, managed, portfolio_for, trip
+from ffe.cycle.bars import freshness_of
 from ffe.cycle.engine import Engine
-from ffe.cycle.steps import Cycle, freshness_of
+from ffe.cycle.steps import Cycle
 from ffe.decision.models import Action, Author, Context, Decision
 from ffe.market.models import Instrument, Timeframe
 from ffe.money import ZERO

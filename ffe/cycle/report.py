@@ -12,6 +12,7 @@ from ffe.market.quality import Finding, Freshness, QualityReport
 from ffe.money import plain
 from ffe.orders.models import Order
 from ffe.risk.models import Sizing
+from ffe.sources.models import BarBatch, Outcome
 
 Money = Annotated[Decimal, PlainSerializer(plain, return_type=str, when_used="json")]
 
@@ -56,6 +57,7 @@ class InstrumentReport(BaseModel):
     instrument: str
     venue: str
     bar_close: datetime | None = None
+    source: str | None = None
     age_seconds: float | None = None
     limit_seconds: float | None = None
     quality: QualitySummary | None = None
@@ -132,17 +134,20 @@ def order_summary(order: Order, *, placed_now: bool) -> OrderSummary:
     )
 
 
-def quality_summary(report: QualityReport | None, freshness: Freshness | None) -> QualitySummary | None:
-    """Both gates in one verdict: a stale batch has failed, whatever its rows look like. None when nothing was checked."""
-    if freshness is None:
+def quality_summary(
+    report: QualityReport | None, freshness: Freshness | None, batch: BarBatch | None = None
+) -> QualitySummary | None:
+    """Both gates in one verdict, and which sources had failed before one answered. None when nothing was checked."""
+    if freshness is None or report is None:
         return None
-    critical = [] if freshness.fresh else [f"freshness: {freshness.message}"]
-    warnings = []
-    if report is not None:
-        critical += [_line(finding) for finding in report.critical]
-        warnings = [_line(finding) for finding in report.warnings]
+    failed = [] if batch is None else [answer for answer in batch.answers if answer.outcome is Outcome.FAILED]
     return QualitySummary(
-        passed=not critical and report is not None, critical=tuple(critical), warnings=tuple(warnings)
+        passed=report.passed and freshness.fresh,
+        critical=tuple(_line(finding) for finding in report.critical),
+        warnings=(
+            *(_line(finding) for finding in report.warnings),
+            *(f"failover: {answer.source}: {answer.message}" for answer in failed),
+        ),
     )
 
 

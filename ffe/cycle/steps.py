@@ -1,40 +1,36 @@
-"""The steps of a cycle up to the decision, each from one record to the next: fetch, check, ask. `ordering` carries on from there.
+"""The steps of a cycle up to the decision, each from one record to the next: check, ask, decide.
 
-A step that says no returns a HOLD with its author. A step that can't say anything raises, and the flow writes the incident.
+`bars` comes before, `ordering` after. A step that says no returns a HOLD with its author. A step that can't say anything raises,
+and the flow writes the incident.
 """
-
-from collections.abc import Callable
-from datetime import datetime
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from ffe.clock import rfc3339
+from ffe.cycle.bars import Frames, Gated, Validate, gate, gate_frame
 from ffe.cycle.engine import Engine
 from ffe.decision.ask import Verdict, ask, verdict_of
 from ffe.decision.context import build_context
-from ffe.decision.models import Action, Author, Context, Decision
+from ffe.decision.models import Action, Author, Context, Decision, FramePulse
 from ffe.decision.record import decision_from_verdict, gate_hold
-from ffe.errors import ModelUnavailableError, TransientSourceError
-from ffe.market.calendar import calendar_for, lookback_start
-from ffe.market.freshness import check_freshness
+from ffe.errors import ModelUnavailableError
 from ffe.market.models import Instrument, Timeframe
 from ffe.market.pulse import consensus, pulse
 from ffe.market.quality import Freshness, QualityReport
 from ffe.sources.models import BarBatch, to_frame
 
-Validate = Callable[[pa.Table, BarBatch, datetime], QualityReport]
-
 
 class Checked(BaseModel):
-    """Verdict of the data gates on one batch: either `hold` or `context` is set, never both."""
+    """Verdict of the data gates on one batch: either `hold` or `context` is set, never both. `frames`: the pulse's other batches."""
 
     model_config = ConfigDict(frozen=True)
 
     freshness: Freshness
-    report: QualityReport | None = None
+    report: QualityReport
     hold: Decision | None = None
     context: Context | None = None
+    frames: tuple[tuple[BarBatch, QualityReport], ...] = ()
 
 
 class Cycle(BaseModel):
@@ -63,7 +59,7 @@ class Cycle(BaseModel):
 def closed_market(engine: Engine, cycle: Cycle, instrument: Instrument) -> Decision | None:
     """HOLD by `market-hours` while the instrument's market is closed: a closed market is neither an error nor stale."""
     now = engine.clock.now()
-    calendar = calendar_for(instrument)
+    calendar = engine.calendar(instrument)
     if calendar.is_open(now):
         return None
     opens = calendar.next_open(now)
@@ -71,55 +67,44 @@ def closed_market(engine: Engine, cycle: Cycle, instrument: Instrument) -> Decis
     return cycle.hold(engine, instrument, Author.MARKET_HOURS, "market_closed", reasoning)
 
 
-def fetch_batch(engine: Engine, instrument: Instrument, timeframe: Timeframe) -> BarBatch:
-    """The newest complete bars, stored and recorded.
-
-    Raises:
-        SourceError: the source failed, or has no bar at all.
-    """
-    now = engine.clock.now()
-    wanted = engine.settings.lookback_bars
-    # One more, for the bar that is still running: the source leaves it out.
-    start = lookback_start(calendar_for(instrument), timeframe, wanted + 1, now)
-    source = engine.source(instrument)
-    table = source.fetch(instrument, timeframe, start, now)
-    if table.num_rows == 0:
-        raise TransientSourceError(f"{source.name} has no complete {timeframe.value} bar of {instrument.symbol}")
-    table = table.slice(max(0, table.num_rows - wanted))
-    engine.store.upsert(instrument, timeframe, source.name, table)
-    batch = engine.store.write_batch(instrument, timeframe, source.name, table, now)
-    engine.ledger.record_batch(batch)
-    return batch
-
-
-def check_batch(engine: Engine, cycle: Cycle, batch: BarBatch, validate: Validate) -> Checked:
-    """Freshness first, then the suite; what passes both becomes the model's context."""
-    now = engine.clock.now()
-    freshness = freshness_of(engine, batch, now)
+def check_batch(
+    engine: Engine, cycle: Cycle, batch: BarBatch, validate: Validate, frames: Frames | None = None
+) -> Checked:
+    """Freshness first, then the suite; what passes both becomes the model's context, with every frame that passes them too."""
+    gated = gate(engine, batch, engine.clock.now(), validate)
+    freshness, report = gated.freshness, gated.report
     if not freshness.fresh:
-        return Checked(
-            freshness=freshness, hold=_data_hold(engine, cycle, batch, code="stale_bars", reasoning=freshness.message)
-        )
-    table = engine.store.load(batch)
-    report = validate(table, batch, now)
-    engine.ledger.record_quality(report)
-    if not report.passed:
+        hold = _data_hold(engine, cycle, batch, code="stale_bars", reasoning=freshness.message, report=report)
+        return Checked(freshness=freshness, report=report, hold=hold)
+    if gated.table is None:
         reasoning = "; ".join(f"{finding.check}: {finding.message}" for finding in report.critical)
         hold = _data_hold(engine, cycle, batch, code="data_contract_failed", reasoning=reasoning, report=report)
         return Checked(freshness=freshness, report=report, hold=hold)
-    frames = pulse(to_frame(table), batch.timeframe)
-    context = build_context(batch, table, report, frames, consensus(frames))
-    return Checked(freshness=freshness, report=report, context=context)
+    others = frames or Frames()
+    judged = [(frame, gate_frame(engine, frame, batch, validate)) for frame in others.batches]
+    readings = _pulse(batch, gated.table, judged, others.absent)
+    context = build_context(batch, gated.table, report, readings, consensus(readings))
+    reports = tuple((frame, each.report) for frame, each in judged)
+    return Checked(freshness=freshness, report=report, context=context, frames=reports)
 
 
-def freshness_of(engine: Engine, batch: BarBatch, now: datetime) -> Freshness:
-    """Age of a batch's newest bar at `now`, against the calendar and the settings' limits."""
-    calendar = calendar_for(batch.instrument)
-    return check_freshness(batch.bar_close, batch.timeframe, now, calendar, engine.settings.freshness)
+def _pulse(
+    batch: BarBatch, table: pa.Table, judged: list[tuple[BarBatch, Gated]], absent: dict[Timeframe, str]
+) -> tuple[FramePulse, ...]:
+    """Indicators of every timeframe. A frame that failed a gate is left out and says so; the base is what the trade hangs on."""
+    passed = [(batch, table), *((frame, gated.table) for frame, gated in judged if gated.table is not None)]
+    failed = {frame.timeframe: gated.why for frame, gated in judged if gated.table is None}
+    return pulse(
+        {each.timeframe: to_frame(bars) for each, bars in passed},
+        batch.timeframe,
+        absent=absent | failed,
+        batches={each.timeframe: each.id for each, _ in passed},
+        sources={each.timeframe: each.source for each, _ in passed},
+    )
 
 
 def _data_hold(
-    engine: Engine, cycle: Cycle, batch: BarBatch, *, code: str, reasoning: str, report: QualityReport | None = None
+    engine: Engine, cycle: Cycle, batch: BarBatch, *, code: str, reasoning: str, report: QualityReport
 ) -> Decision:
     decision = gate_hold(
         Author.DATA_GATE,
@@ -131,7 +116,7 @@ def _data_hold(
         decided_at=engine.clock.now(),
         bar_close=batch.bar_close,
         batch_id=batch.id,
-        quality_report_id=None if report is None else report.id,
+        quality_report_id=report.id,
     )
     engine.ledger.record_decision(decision)
     return decision

@@ -1,4 +1,4 @@
-"""What the model is told, gathered from one batch of bars. Nothing in it is newer than the batch's last close."""
+"""What the model is told, gathered from one batch of bars and its pulse. Nothing in it is newer than the batch's last close."""
 
 from decimal import Decimal
 

@@ -28,7 +28,10 @@ class Author(StrEnum):
 
 
 class FramePulse(BaseModel):
-    """Indicators of one timeframe at its newest complete bar. `partial` names why a value is missing (too few bars)."""
+    """Indicators of one timeframe at its newest complete bar. `partial` names why a value is missing (too few bars).
+
+    `batch_id` and `source` say where its bars came from (`coinbase`, `resampled from 5m`), `closes` are the last 32, oldest first.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,6 +48,9 @@ class FramePulse(BaseModel):
     stochastic: float | None = None
     change_percent: float | None = None
     partial: str | None = None
+    batch_id: str | None = None
+    source: str | None = None
+    closes: tuple[float, ...] = ()
 
 
 class Context(BaseModel):
@@ -87,7 +93,10 @@ class ModelCall(BaseModel):
 
 
 class Decision(BaseModel):
-    """The verdict on one instrument at one bar. HOLD by anyone but the model carries confidence 100."""
+    """The verdict on one instrument at one bar. HOLD by anyone but the model carries confidence 100.
+
+    `pulse_batches` names the bars behind the question: batch id by timeframe, the base's among them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -110,3 +119,4 @@ class Decision(BaseModel):
     seed: int | None = None
     latency_ms: float | None = None
     decided_at: datetime
+    pulse_batches: dict[str, str] | None = None

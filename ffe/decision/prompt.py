@@ -4,7 +4,12 @@ The system text and the examples never change, so a server's prefix cache can ke
 the system text states: go with the trend of most frames, surer when all agree, hold when it is flat or mixed. A very small model mostly
 carries on the pattern it has just read, so the case ends in the words that its answer begins with, and the examples are ordered so
 that on real bars no single action swallows the others. That is obedience to a
-rule, not skill at trading. Only canonical symbols, numbers, words of our own and cleaned warnings enter: no text from a venue or a feed can
+rule, not skill at trading.
+
+The whole pulse, six timeframes or more, is for people: the artifact and `ffe analyze`. The case keeps to the base frame and the two next
+longer ones that have an RSI, and its agreement counts exactly those, because the examples say "N of 3 frames" and a model of this size
+misreads what it has not been shown: other denominators, and readings that don't add up to the count behind them. Shorter frames stay
+out: a decision made once a bar should not turn on what moves within it. Only canonical symbols, numbers, words of our own and cleaned warnings enter: no text from a venue or a feed can
 speak to the model.
 """
 
@@ -14,10 +19,12 @@ from collections.abc import Sequence
 from ffe.decision.models import Context, FramePulse
 from ffe.llm.fingerprint import prompt_sha256
 from ffe.llm.models import Message
+from ffe.market.pulse import consensus
 
 __all__ = ["PROMPT_VERSION", "build_messages", "prompt_sha256", "repair_messages"]
 
-PROMPT_VERSION = "v1"
+PROMPT_VERSION = "v2"
+CASE_FRAMES = 3
 WARNINGS_MAX = 2
 WARNING_CHARS = 80
 REPAIR_CHARS = 400
@@ -64,27 +71,34 @@ def repair_messages(messages: Sequence[Message], raw_text: str, error: str) -> t
 
 
 def case_text(context: Context) -> str:
-    """The case as the model reads it, a pure function of the context. Frames with too few bars for an RSI are left out."""
+    """The case as the model reads it, a pure function of the context: `case_frames`, momentum, and on how many frames they agree."""
     notes = [f"Note: {cleaned(warning, WARNING_CHARS)}." for warning in context.warnings[:WARNINGS_MAX]]
-    readings = ", ".join(
-        f"{frame.timeframe.value} RSI {frame.rsi:.0f}" for frame in context.pulse if frame.rsi is not None
-    )
+    frames = case_frames(context)
+    readings = ", ".join(f"{frame.timeframe.value} RSI {frame.rsi:.0f}" for frame in frames if frame.rsi is not None)
     market = f"{context.instrument.symbol}: {readings or 'RSI unknown'}."
-    return " ".join([*notes, market, f"Momentum {_momentum(context.pulse)}.", f"{agreement(context.consensus)}."])
+    return " ".join([*notes, market, f"Momentum {_momentum(frames[:1])}.", f"{agreement(consensus(frames))}."])
 
 
-def agreement(consensus: str) -> str:
+def case_frames(context: Context) -> tuple[FramePulse, ...]:
+    """The base frame, with or without an RSI, and the two next longer ones that have one. Empty when there is no base frame."""
+    longer = [frame for frame in context.pulse if frame.timeframe.seconds > context.timeframe.seconds]
+    known = sorted((frame for frame in longer if frame.rsi is not None), key=lambda frame: frame.timeframe.seconds)
+    base = [frame for frame in context.pulse if frame.timeframe is context.timeframe]
+    return (*base, *known[: CASE_FRAMES - 1]) if base else ()
+
+
+def agreement(said: str) -> str:
     """`2 of 3 frames up` from the pulse's `up 2 of 3 frames; ...`; frames that disagree evenly are all `mixed`."""
-    shared = re.match(r"(up|down|flat) (\d+) of (\d+) frames", consensus)
+    shared = re.match(r"(up|down|flat) (\d+) of (\d+) frames", said)
     if shared is not None:
         return f"{shared[2]} of {shared[3]} frames {shared[1]}"
-    split = re.match(r"mixed\b.* of (\d+) frames", consensus)
+    split = re.match(r"mixed\b.* of (\d+) frames", said)
     return f"{split[1]} of {split[1]} frames mixed" if split is not None else "0 frames with a trend"
 
 
-def _momentum(frames: tuple[FramePulse, ...]) -> str:
+def _momentum(base: Sequence[FramePulse]) -> str:
     """Sign of the MACD histogram on the base frame."""
-    histogram = frames[0].macd_histogram if frames else None
+    histogram = base[0].macd_histogram if base else None
     if histogram is None:
         return "unknown"
     return "rising" if histogram > 0 else "falling"

@@ -62,7 +62,7 @@ def decision_from_verdict(verdict: Verdict, context: Context, *, cycle_id: str, 
             batch_id=context.batch_id,
             quality_report_id=context.quality_report_id,
         )
-        return held.model_copy(update=_call_fields(verdict))
+        return held.model_copy(update=_call_fields(verdict) | {"pulse_batches": _pulse_batches(context)})
     return Decision(
         id=uuid.uuid4().hex,
         cycle_id=cycle_id,
@@ -77,7 +77,12 @@ def decision_from_verdict(verdict: Verdict, context: Context, *, cycle_id: str, 
         batch_id=context.batch_id,
         quality_report_id=context.quality_report_id,
         decided_at=decided_at,
+        pulse_batches=_pulse_batches(context),
     ).model_copy(update=_call_fields(verdict))
+
+
+def _pulse_batches(context: Context) -> dict[str, str]:
+    return {frame.timeframe.value: frame.batch_id for frame in context.pulse if frame.batch_id is not None}
 
 
 def _call_fields(verdict: Verdict) -> dict[str, object]:

@@ -1,16 +1,23 @@
 """What a decision was made from: bar batches, quality reports and instrument specs."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from ffe.errors import LedgerError
 from ffe.ledger.rows import insert_once, record_of, values_of
 from ffe.ledger.tables import BarBatchRow, InstrumentSpecRow, QualityReportRow
 from ffe.market.models import INSTRUMENTS
-from ffe.market.quality import QualityReport
+from ffe.market.quality import QualityPoint, QualityReport, Severity
 from ffe.sources.models import BarBatch
 from ffe.venues.models import InstrumentSpec
+
+# A trend reads thousands of reports: columns of them, not rows.
+_OF_REPORT = ("batch_id", "passed", "findings", "freshness", "checked_at", "duration_ms")
+_OF_BATCH = ("instrument", "timeframe", "source")
 
 
 def record_batch(session: Session, batch: BarBatch) -> None:
@@ -29,12 +36,56 @@ def record_batch(session: Session, batch: BarBatch) -> None:
 
 
 def batch_of(row: BarBatchRow) -> BarBatch:
-    values: dict[str, Any] = values_of(row) | {"instrument": INSTRUMENTS[row.instrument]}
+    values: dict[str, Any] = values_of(row) | {"instrument": INSTRUMENTS[row.instrument], "answers": row.answers or ()}
     return BarBatch.model_validate(values)
 
 
 def record_quality(session: Session, report: QualityReport) -> None:
     insert_once(session, QualityReportRow(**report.model_dump(), passed=report.passed))
+
+
+def passed_report(session: Session, batch_id: str) -> QualityReport | None:
+    """The newest report by which exactly these bars passed for a decision; None when they never did."""
+    query = select(QualityReportRow).where(
+        QualityReportRow.batch_id == batch_id,
+        col(QualityReportRow.passed),
+        col(QualityReportRow.freshness).is_not(None),
+    )
+    row = session.exec(query.order_by(col(QualityReportRow.checked_at).desc()).limit(1)).first()
+    return None if row is None else record_of(QualityReport, row)
+
+
+def quality_history(
+    session: Session, instrument: str | None, limit: int, since: datetime | None = None
+) -> list[QualityPoint]:
+    """Reports with the batch that each one is about, newest first; of all instruments when None is named."""
+    columns = [
+        *(getattr(QualityReportRow, name) for name in _OF_REPORT),
+        *(getattr(BarBatchRow, name) for name in _OF_BATCH),
+    ]
+    query: Any = sa_select(col(QualityReportRow.id).label("report_id"), *columns).join(
+        BarBatchRow, col(BarBatchRow.id) == col(QualityReportRow.batch_id)
+    )
+    if instrument is not None:
+        query = query.where(col(BarBatchRow.instrument) == instrument)
+    if since is not None:
+        query = query.where(col(QualityReportRow.checked_at) >= since)
+    query = query.order_by(col(QualityReportRow.checked_at).desc(), col(QualityReportRow.id)).limit(limit)
+    return [_point(dict(row)) for row in session.connection().execute(query).mappings()]
+
+
+def _point(values: dict[str, Any]) -> QualityPoint:
+    findings, freshness = values.pop("findings"), values.pop("freshness")
+    return QualityPoint(
+        critical=_checks(findings, Severity.CRITICAL),
+        warnings=_checks(findings, Severity.WARNING),
+        age_seconds=None if freshness is None else freshness["age_seconds"],
+        **values,
+    )
+
+
+def _checks(findings: Sequence[dict[str, Any]], severity: Severity) -> tuple[str, ...]:
+    return tuple(finding["check"] for finding in findings if finding["severity"] == severity)
 
 
 def record_spec(session: Session, spec: InstrumentSpec) -> None:

@@ -2,7 +2,7 @@
 
 The work is in the module of each noun (`orders`, `fills`, `reservations`, ...), as functions of a session; this facade only
 opens that session, for writing or for reading. What it says of orders is in `order_ledger`, what it says of accounts in
-`account_ledger`. Safe to share between threads; a process opens its own.
+`account_ledger`, of bar sources in `source_ledger`. Safe to share between threads; a process opens its own.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,15 @@ from ffe.ledger.database import Database, shown
 from ffe.ledger.migrate import upgrade_database
 from ffe.ledger.models import Cycle, Incident
 from ffe.ledger.order_ledger import OrderLedger
+from ffe.ledger.source_ledger import SourceLedger
 from ffe.market.models import Timeframe
-from ffe.market.quality import QualityReport
+from ffe.market.quality import QualityPoint, QualityReport
 from ffe.risk.models import Denial, Sizing, Verdict
 from ffe.sources.models import BarBatch
 from ffe.venues.models import InstrumentSpec
 
 
-class Ledger(OrderLedger, AccountLedger):
+class Ledger(OrderLedger, AccountLedger, SourceLedger):
     """Open one with `Ledger.open`. Every method raises LedgerError when the database refuses."""
 
     def __init__(self, database: Database) -> None:
@@ -76,6 +77,18 @@ class Ledger(OrderLedger, AccountLedger):
     def record_quality(self, report: QualityReport) -> None:
         with self.database.write() as session:
             evidence.record_quality(session, report)
+
+    def passed_report(self, batch_id: str) -> QualityReport | None:
+        """The newest report by which exactly these bars passed for a decision; None when they never did."""
+        with self.database.read() as session:
+            return evidence.passed_report(session, batch_id)
+
+    def quality_history(
+        self, instrument: str | None = None, limit: int = 200, since: datetime | None = None
+    ) -> list[QualityPoint]:
+        """Every report on the bars of an instrument (of all of them when None), newest first; `since` is the earliest check."""
+        with self.database.read() as session:
+            return evidence.quality_history(session, instrument, limit, since)
 
     def record_spec(self, spec: InstrumentSpec) -> None:
         with self.database.write() as session:

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import MetaData, UniqueConstraint
+from sqlalchemy import Index, MetaData, UniqueConstraint
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -85,6 +85,7 @@ class BarBatchRow(LedgerRow, table=True):
     """`id` is the sha256 of the Parquet file at `path`."""
 
     __tablename__ = "bar_batch"
+    __table_args__ = (Index(None, "instrument", "timeframe", "last_open"),)
 
     id: str = text(primary_key=True)
     instrument: str = text()
@@ -95,6 +96,7 @@ class BarBatchRow(LedgerRow, table=True):
     first_open: datetime = moment()
     last_open: datetime = moment()
     fetched_at: datetime = moment()
+    answers: list[Any] | None = document(default=None)
 
 
 class QualityReportRow(LedgerRow, table=True):
@@ -106,8 +108,9 @@ class QualityReportRow(LedgerRow, table=True):
     checks: int
     passed: bool
     findings: list[Any] = document()
-    checked_at: datetime = moment()
+    checked_at: datetime = moment(index=True)
     duration_ms: float
+    freshness: dict[str, Any] | None = document(default=None)
 
 
 class ModelCallRow(LedgerRow, table=True):
@@ -159,6 +162,7 @@ class DecisionRow(LedgerRow, table=True):
     seed: int | None
     latency_ms: float | None
     decided_at: datetime = moment(index=True)
+    pulse_batches: dict[str, str] | None = document(default=None)
 
 
 class SizingRow(LedgerRow, table=True):

@@ -73,14 +73,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Json(TypeDecorator[Any]):
-    """JSON of anything pydantic can make JSON of; a Decimal becomes its text. NaN is refused."""
+    """JSON of anything pydantic can make JSON of; a Decimal becomes its text. NaN is refused, None is NULL."""
 
     impl = Text
     cache_ok = True
-    on_postgresql: type[TypeEngine[Any]] = JSONB
+    on_postgresql: type[JSON] = JSONB
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(self.on_postgresql() if dialect.name == "postgresql" else Text())
+        return dialect.type_descriptor(
+            self.on_postgresql(none_as_null=True) if dialect.name == "postgresql" else Text()
+        )
 
     def process_bind_param(self, value: Any | None, dialect: Dialect) -> Any:
         if value is None:

@@ -1,35 +1,33 @@
 """When a market is open and which bars it should have printed: crypto always, spot forex by the New York week.
 
-Own rule, because both published calendar packages are wrong for spot forex. A forex trading day D (Monday to Friday) runs from
-17:00 New York on D-1 to 17:00 on D, so daylight saving moves it in UTC and not in New York. The days of 25 December and 1 January
-are closed. Time in which a venue may print nothing although the market is nominally open is *optional*: bars there are neither
-expected nor wrong. That is the daily rollover 17:00-17:05, the afternoon of the two eves (OANDA's 2015 bars end at 14:00), and the
-Monday trading day after a holiday that fell on a Sunday (OANDA's 2016 bars begin again on Monday 18:00).
+Own rule, because both published calendar packages are wrong for spot forex. Its sessions are in `trading_days`, the days that differ
+in `holidays`. Time in which a venue may print nothing although the market is nominally open is *thin*: bars there are neither expected
+nor wrong. That is the daily rollover 17:00-17:05 and what the holiday table says of the days around the two holidays.
+
+A calendar has a name and a name has one calendar, so that a check stored as plain JSON, or sent to another process, carries it whole:
+`forex-week`, or with days that a person added `forex-week 2026-04-03/closed 2026-11-27/early-close/13:00`.
 """
 
 import math
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Protocol
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
+from ffe.market.holidays import HOLIDAYS, Holiday
 from ffe.market.models import AssetClass, Instrument, Timeframe
+from ffe.market.trading_days import Span, TradingDays
 
-NEW_YORK = ZoneInfo("America/New_York")
-DAY_TURN = time(17)
-ROLLOVER = timedelta(minutes=5)
-HOLIDAYS = frozenset({(12, 25), (1, 1)})
-EVES = frozenset({(12, 24), (12, 31)})
-EVE_CLOSE = time(14)
 # A bar is expected when the market trades for half of it, or for half an hour of it: a 4h bar that holds Friday's last hour exists.
 _ENOUGH_SECONDS = 1800.0
+_WEEK = timedelta(days=7)
 
 Seconds = npt.NDArray[np.float64]
 Opens = npt.NDArray[np.datetime64]
-Span = tuple[float, float]
 
 
 class Calendar(Protocol):
@@ -48,13 +46,13 @@ class Calendar(Protocol):
         ...
 
     def opened(self, timeframe: Timeframe, opens: Opens) -> npt.NDArray[np.bool_]:
-        """For each bar open, whether the market is open, be it optional time, during any part of that bar."""
+        """For each bar open, whether the market is open, be it thin time, during any part of that bar."""
         ...
 
     def expected_opens(self, timeframe: Timeframe, start: datetime, end: datetime) -> Opens:
         """Opens in [start, end) of the UTC-aligned bars that should exist, ascending `datetime64[us]`.
 
-        A bar should exist when the market trades, outside optional time, for at least half of it or 30 minutes of it.
+        A bar should exist when the market trades, outside thin time, for at least half of it or 30 minutes of it.
         """
         ...
 
@@ -97,33 +95,40 @@ class AlwaysOpen:
 
 
 class ForexWeek:
-    """Spot forex: Sunday 17:00 to Friday 17:00 New York, without the closed days."""
+    """Spot forex: Sunday 17:00 to Friday 17:00 New York, less the holiday table and the holidays that a person `added` to it."""
 
-    name = "forex-week"
+    def __init__(self, added: Iterable[Holiday] = ()) -> None:
+        self.added = tuple(sorted(set(added), key=lambda holiday: holiday.code))
+        self.name = " ".join(("forex-week", *(holiday.code for holiday in self.added)))
+        self._days = TradingDays((*HOLIDAYS, *self.added))
 
     def is_open(self, at: datetime) -> bool:
         moment = at.timestamp()
-        return any(opens <= moment < closes for opens, closes in _sessions(at, at))
+        return any(opens <= moment < closes for opens, closes in self._days.sessions(at, at))
 
     def next_open(self, at: datetime) -> datetime:
-        moment = at.timestamp()
-        ahead = (span for span in _sessions(at, at + timedelta(days=7)) if span[1] > moment)
-        return datetime.fromtimestamp(max(moment, next(ahead)[0]), UTC)
+        moment, reach = at.timestamp(), _WEEK
+        while True:
+            ahead = [opens for opens, closes in self._days.sessions(at, at + reach) if closes > moment]
+            if ahead:
+                return datetime.fromtimestamp(max(moment, ahead[0]), UTC)
+            reach *= 4
 
     def open_seconds(self, start: datetime, end: datetime) -> float:
         first, last = start.timestamp(), end.timestamp()
-        return sum(max(0.0, min(last, closes) - max(first, opens)) for opens, closes in _sessions(start, end))
+        spans = self._days.sessions(start, end)
+        return sum((max(0.0, min(last, closes) - max(first, opens)) for opens, closes in spans), 0.0)
 
     def opened(self, timeframe: Timeframe, opens: Opens) -> npt.NDArray[np.bool_]:
         if opens.size == 0:
             return np.zeros(0, dtype=np.bool_)
-        spans = _sessions(_to_datetime(opens.min()), _to_datetime(opens.max()) + timeframe.duration)
+        spans = self._days.sessions(_to_datetime(opens.min()), _to_datetime(opens.max()) + timeframe.duration)
         seconds = opens.astype("datetime64[us]").astype(np.float64) / 1_000_000
         return _overlap(spans, seconds, timeframe.seconds) > 0
 
     def expected_opens(self, timeframe: Timeframe, start: datetime, end: datetime) -> Opens:
         grid = _grid(timeframe, start, end)
-        traded = _overlap(_traded(start, end + timeframe.duration), grid, timeframe.seconds)
+        traded = _overlap(self._days.traded(start, end + timeframe.duration), grid, timeframe.seconds)
         return _to_opens(grid[traded >= min(timeframe.seconds / 2, _ENOUGH_SECONDS)])
 
     def last_expected_close(self, timeframe: Timeframe, at: datetime) -> datetime:
@@ -144,12 +149,63 @@ class ForexWeek:
             span *= 4
 
 
+class Calendars(dict[str, Calendar]):
+    """Calendars by name. One with days that a person added is made when its name is first asked for."""
+
+    def __missing__(self, name: str) -> Calendar:
+        """Raises KeyError for a name that no calendar has."""
+        week, *codes = name.split(" ")
+        if week != "forex-week" or not codes:
+            raise KeyError(name)
+        return _forex(tuple(Holiday.of_code(code) for code in codes))
+
+
 _ALWAYS, _FOREX = AlwaysOpen(), ForexWeek()
-CALENDARS: dict[str, Calendar] = {_ALWAYS.name: _ALWAYS, _FOREX.name: _FOREX}
+CALENDARS = Calendars({_ALWAYS.name: _ALWAYS, _FOREX.name: _FOREX})
 
 
-def calendar_for(instrument: Instrument) -> Calendar:
-    return _FOREX if instrument.asset_class is AssetClass.FOREX else _ALWAYS
+def calendar_for(instrument: Instrument, added: tuple[Holiday, ...] = ()) -> Calendar:
+    """The calendar of the instrument's market; `added` are a person's own days, `Settings.calendar.holidays`. Crypto has none."""
+    if instrument.asset_class is not AssetClass.FOREX:
+        return _ALWAYS
+    return _forex(added) if added else _FOREX
+
+
+@lru_cache(maxsize=16)
+def _forex(added: tuple[Holiday, ...]) -> Calendar:
+    return ForexWeek(added)
+
+
+@dataclass(frozen=True, eq=False)
+class MarketHours:
+    """A market at one moment, UTC. `expected_opens` is ascending `datetime64[us]`."""
+
+    open_now: bool
+    next_open: datetime
+    last_expected_close: datetime
+    expected_opens: Opens
+
+
+def market_hours(
+    instrument: Instrument,
+    timeframe: Timeframe,
+    at: datetime,
+    since: datetime | None = None,
+    *,
+    added: tuple[Holiday, ...] = (),
+) -> MarketHours:
+    """Open at `at`? If not, when next (`at` itself while it is open)? Which bars of `timeframe` should there be?
+
+    `last_expected_close` is that of the newest expected bar that is complete at `at`. `expected_opens` are the opens in [since, at),
+    the bar that is still running included; none without `since`.
+    """
+    calendar = calendar_for(instrument, added)
+    return MarketHours(
+        open_now=calendar.is_open(at),
+        next_open=calendar.next_open(at),
+        last_expected_close=calendar.last_expected_close(timeframe, at),
+        expected_opens=calendar.expected_opens(timeframe, at if since is None else since, at),
+    )
 
 
 def lookback_start(calendar: Calendar, timeframe: Timeframe, bars: int, end: datetime) -> datetime:
@@ -174,44 +230,6 @@ def _to_opens(seconds: Seconds) -> Opens:
 
 def _to_datetime(moment: Any) -> datetime:
     return datetime.fromtimestamp(int(moment.astype("datetime64[us]").astype(np.int64)) / 1_000_000, UTC)
-
-
-@lru_cache(maxsize=4096)
-def _session(day: date) -> Span | None:
-    """Open and close of trading day `day` in epoch seconds; None when it is closed."""
-    if day.weekday() >= 5 or (day.month, day.day) in HOLIDAYS:
-        return None
-    return _new_york(day - timedelta(days=1), DAY_TURN), _new_york(day, DAY_TURN)
-
-
-@lru_cache(maxsize=4096)
-def _traded_part(day: date) -> Span | None:
-    """The session without its optional time; None when nothing is left."""
-    session = _session(day)
-    before = day - timedelta(days=1)
-    if session is None or (before.weekday() == 6 and (before.month, before.day) in HOLIDAYS):
-        return None
-    closes = _new_york(day, EVE_CLOSE) if (day.month, day.day) in EVES else session[1]
-    return session[0] + ROLLOVER.total_seconds(), closes
-
-
-def _new_york(day: date, at: time) -> float:
-    return datetime.combine(day, at, tzinfo=NEW_YORK).timestamp()
-
-
-def _days(start: datetime, end: datetime) -> list[date]:
-    """Trading days that could touch [start, end]."""
-    first = start.astimezone(NEW_YORK).date()
-    count = (end.astimezone(NEW_YORK).date() - first).days + 2
-    return [first + timedelta(days=step) for step in range(count)]
-
-
-def _sessions(start: datetime, end: datetime) -> list[Span]:
-    return [span for day in _days(start, end) if (span := _session(day)) is not None]
-
-
-def _traded(start: datetime, end: datetime) -> list[Span]:
-    return [span for day in _days(start, end) if (span := _traded_part(day)) is not None]
 
 
 def _overlap(spans: list[Span], opens: Seconds, seconds: int) -> Seconds:

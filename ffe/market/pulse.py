@@ -1,9 +1,12 @@
-"""The multi-timeframe pulse: the base bars and every higher timeframe resampled from them, each with its indicators.
+"""The multi-timeframe pulse: six timeframes and the base, each with its indicators, all seen from the base's newest close.
 
-Nothing is fetched and nothing is guessed: a frame with too few bars says so in `partial` and leaves the values out.
+Each frame comes from bars of its own where they were fetched, and passed; a longer one that is not there is resampled from the base.
+A shorter frame may already hold bars that closed after the base's newest one: they are cut off, so that a pulse depends on its moment
+and not on when it was computed. Nothing is guessed: a frame with too few bars says so in `partial` and leaves the values out.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -27,6 +30,7 @@ VOLATILITY_HIGH = 1.5
 VOLATILITY_LOW = 2 / 3
 VOLATILITY_BARS = 34
 CHANGE_BARS = 12
+CLOSES = 32
 
 _NEEDS = (
     ("MACD", indicators.MACD_BARS),
@@ -37,17 +41,41 @@ _NEEDS = (
     ("RSI, ATR and trend", indicators.ATR_BARS),
     ("change", CHANGE_BARS + 1),
 )
+_NONE: Mapping[Timeframe, str] = {}
 
 
-def pulse(frame: pd.DataFrame, timeframe: Timeframe) -> tuple[FramePulse, ...]:
-    """One `FramePulse` for `timeframe` itself and one for each longer timeframe of `PULSE_TIMEFRAMES`, shortest first.
+def pulse(
+    frames: Mapping[Timeframe, pd.DataFrame],
+    base: Timeframe,
+    absent: Mapping[Timeframe, str] = _NONE,
+    batches: Mapping[Timeframe, str] = _NONE,
+    sources: Mapping[Timeframe, str] = _NONE,
+) -> tuple[FramePulse, ...]:
+    """One `FramePulse` for each of `PULSE_TIMEFRAMES` and for `base`, shortest first.
 
-    `frame` is `to_frame` of checked bars, at least one row. A timeframe without a single complete bar carries the base close,
-    `bars` 0 and no values. `change_percent` is the newest close against the close 12 bars before.
+    Each frame is `to_frame` of checked bars; that of `base` is needed and has at least one row. `absent` says why a frame is not in
+    `frames`; `batches` and `sources` name the batch and the source that a frame's bars came from. A frame without a single complete bar
+    carries the base close, `bars` 0 and no values. `change_percent` is the newest close against the close 12 bars before, `closes` the
+    last 32.
+
+    Raises:
+        KeyError: `frames` has no frame of `base`.
     """
-    longer = [target for target in PULSE_TIMEFRAMES if target.seconds > timeframe.seconds]
-    last = float(frame["close"].iloc[-1])
-    return tuple(_frame_pulse(resample(frame, timeframe, target), target, last) for target in (timeframe, *longer))
+    of_base = frames[base]
+    moment = of_base["time"].iloc[-1] + base.duration
+    last = float(of_base["close"].iloc[-1])
+    readings = []
+    for timeframe in sorted({*PULSE_TIMEFRAMES, base}, key=lambda each: each.seconds):
+        if timeframe in frames:
+            seen = _closed_by(frames[timeframe], timeframe, moment)
+            origin = {"batch_id": batches.get(timeframe), "source": sources.get(timeframe)}
+        elif timeframe.seconds % base.seconds == 0:
+            seen = resample(of_base, base, timeframe)
+            origin = {"source": f"resampled from {base.value}"}
+        else:
+            seen, origin = of_base.iloc[:0], {}
+        readings.append(_frame_pulse(seen, timeframe, last, absent.get(timeframe)).model_copy(update=origin))
+    return tuple(readings)
 
 
 def consensus(frames: tuple[FramePulse, ...]) -> str:
@@ -64,7 +92,11 @@ def consensus(frames: tuple[FramePulse, ...]) -> str:
     return f"{top} {votes} of {known.total()} frames{note}"
 
 
-def _frame_pulse(frame: pd.DataFrame, timeframe: Timeframe, last_close: float) -> FramePulse:
+def _closed_by(frame: pd.DataFrame, timeframe: Timeframe, moment: pd.Timestamp) -> pd.DataFrame:
+    return frame[frame["time"] + timeframe.duration <= moment]
+
+
+def _frame_pulse(frame: pd.DataFrame, timeframe: Timeframe, last_close: float, absent: str | None) -> FramePulse:
     high, low, close = (frame[name].to_numpy(dtype=np.float64) for name in ("high", "low", "close"))
     adx = indicators.adx(high, low, close)
     return FramePulse(
@@ -80,7 +112,8 @@ def _frame_pulse(frame: pd.DataFrame, timeframe: Timeframe, last_close: float) -
         atr=indicators.atr(high, low, close),
         stochastic=indicators.stochastic(high, low, close),
         change_percent=_change(close),
-        partial=_partial(close.size),
+        partial=_partial(close.size, absent),
+        closes=tuple(close[-CLOSES:].tolist()),
     )
 
 
@@ -88,7 +121,7 @@ def _trend(high: Series, low: Series, close: Series, adx: float | None) -> str:
     span = indicators.atr(high, low, close)
     if span is None:
         return UNKNOWN
-    average = indicators.ema(close, TREND_EMA)
+    average = indicators.ema_series(close, TREND_EMA)
     slope = float(average[-1] - average[-1 - TREND_BARS])
     ranging = adx is not None and adx < TREND_ADX
     if ranging or abs(slope) <= TREND_SLOPE_ATR * span:
@@ -114,6 +147,11 @@ def _change(close: Series) -> float | None:
     return float(close[-1] / close[-1 - CHANGE_BARS] - 1) * 100
 
 
-def _partial(bars: int) -> str | None:
+def _partial(bars: int, absent: str | None) -> str | None:
+    """What the bars don't suffice for, and why there are no more of them."""
     missing = [f"{name} needs {need}" for name, need in _NEEDS if bars < need]
-    return f"{bars} bars; {', '.join(missing)}" if missing else None
+    if not missing:
+        return None
+    first = _NEEDS[-1][1]
+    said = f"{bars} bars; {', '.join(missing)}" if bars >= first else f"{bars} bars; the first reading needs {first}"
+    return said if absent is None else f"{said}; no bars of its own: {absent}"

@@ -1,9 +1,12 @@
 """Verdicts on bars: freshness and the quality report. The checks themselves live in `expectations/`."""
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
+
+from ffe.market.models import Timeframe
 
 
 class Severity(StrEnum):
@@ -27,8 +30,33 @@ class Finding(BaseModel):
     examples: tuple[str, ...] = ()
 
 
+class Reference(BaseModel):
+    """What another source says the bar that opened at `open` closed at: a second opinion for the cross-check."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    open: datetime
+    close: Decimal
+
+
+class Freshness(BaseModel):
+    """Age of the newest complete bar, counted from its close. `limit_seconds` None means no time limit (1d)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bar_close: datetime
+    age_seconds: float
+    limit_seconds: float | None
+    fresh: bool
+    message: str
+
+
 class QualityReport(BaseModel):
-    """Result of one suite over one batch. `passed` is true when no finding is critical; a check that could not run is critical."""
+    """Result of one suite over one batch. `passed` is true when no finding is critical; a check that could not run is critical.
+
+    `freshness` is what the gate before the suite said; None where bars were checked for history and not for a decision.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,6 +67,7 @@ class QualityReport(BaseModel):
     findings: tuple[Finding, ...]
     checked_at: datetime
     duration_ms: float
+    freshness: Freshness | None = None
 
     @property
     def passed(self) -> bool:
@@ -53,13 +82,22 @@ class QualityReport(BaseModel):
         return [finding for finding in self.findings if finding.severity is Severity.WARNING]
 
 
-class Freshness(BaseModel):
-    """Age of the newest complete bar, counted from its close. `limit_seconds` None means no time limit (1d)."""
+class QualityPoint(BaseModel):
+    """One report as a line of an instrument's history: `critical` and `warnings` are names of checks.
+
+    `age_seconds` is the age of the newest bar when it was checked; None where bars were checked for history.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    bar_close: datetime
-    age_seconds: float
-    limit_seconds: float | None
-    fresh: bool
-    message: str
+    report_id: str
+    batch_id: str
+    instrument: str
+    timeframe: Timeframe
+    source: str
+    passed: bool
+    critical: tuple[str, ...]
+    warnings: tuple[str, ...]
+    age_seconds: float | None
+    checked_at: datetime
+    duration_ms: float

@@ -5,6 +5,7 @@ float64 for indicators and checks. `time` is the bar's open, UTC. Only complete 
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,31 @@ BAR_SCHEMA = pa.schema(
 QUOTED_BAR_SCHEMA = pa.schema(
     [*BAR_SCHEMA, pa.field("bid_close", PRICE, nullable=False), pa.field("ask_close", PRICE, nullable=False)]
 )
+# Alpha Vantage prints no volume for forex. None is made up: the column is not there.
+PRICE_BAR_SCHEMA = pa.schema([BAR_SCHEMA.field(name) for name in BAR_SCHEMA.names if name != "volume"])
+
+
+class Outcome(StrEnum):
+    """skipped: not asked, because it is not set up, its circuit is open or its budget is spent."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class SourceAnswer(BaseModel):
+    """What one source said when bars were wanted. `error` is the exception's type, `chain` its traceback with all causes; both masked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    outcome: Outcome
+    at: datetime
+    rows: int = 0
+    latency_ms: float = 0.0
+    error: str | None = None
+    message: str | None = None
+    chain: str | None = None
 
 
 class BarBatch(BaseModel):
@@ -44,6 +70,7 @@ class BarBatch(BaseModel):
     first_open: datetime
     last_open: datetime
     fetched_at: datetime
+    answers: tuple[SourceAnswer, ...] = ()
 
     @property
     def bar_close(self) -> datetime:

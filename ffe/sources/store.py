@@ -1,78 +1,138 @@
 """Bars on disk: monthly Parquet partitions that grow, and content-addressed batches that never change.
 
-The partitions are a cache of what the venues said; the batch is the evidence of what one decision saw. A batch file is named by the
-sha256 of its own bytes, so its id is checked again at every load. Both are written beside the target, synced and renamed: a reader
-sees the old file or the new one. Two processes may write the same partition: an advisory lock makes the merge one at a time.
+The partitions are a cache of what the venues said: only bars that passed the suite are kept there (`keep`), together with the span
+that they cover. The batch is the evidence of what one decision saw: its file is named by the sha256 of its own bytes, so its id is
+checked again at every load. Bars of sim, paper, practice and live never mix: `feed` is the first folder.
 """
 
-import fcntl
 import hashlib
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ffe.errors import DataError
+from ffe.market.calendar import Calendar
 from ffe.market.models import Instrument, Timeframe
-from ffe.sources.models import BAR_SCHEMA, BarBatch
+from ffe.sources import spans
+from ffe.sources.files import parquet_bytes, read_parquet, replace
+from ffe.sources.models import BarBatch, SourceAnswer
+from ffe.sources.partition import Partition
+from ffe.sources.spans import Span
+
+
+class Gap(NamedTuple):
+    """Bars that should be there and are not: opens of the first and the last of them, and how many."""
+
+    first: datetime
+    last: datetime
+    bars: int
 
 
 class BarStore:
-    """`root` is `<data_dir>/bars`; it is made on the first write."""
+    """`root` is `<data_dir>/bars`; it is made on the first write. `feed` is the mode whose bars these are."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, feed: str = "sim") -> None:
+        self.root, self.feed = root, feed
 
     def upsert(self, instrument: Instrument, timeframe: Timeframe, source: str, table: pa.Table) -> None:
         """Merge bars into their months. The same bars again change nothing; on the same open time the later call wins.
 
+        Nothing becomes covered by this: a fetch asks for these bars again. `keep` is the way for bars that passed.
+
         Raises:
-            DataError: the stored month has other columns than `table`.
+            DataError: a stored month has other columns than `table`, or can't be read; the message names the file.
         """
-        folder = self._partition(instrument, timeframe, source)
-        for month in sorted(set(_months(table))):
-            rows = table.filter(pa.array(_months(table) == month))
-            path = folder / f"month={month}.parquet"
-            with _locked(folder):
-                _replace(path, _parquet(_merge(path, rows)))
+        self._partition(instrument, timeframe, source).upsert(table)
+
+    def keep(self, batch: BarBatch, table: pa.Table) -> None:
+        """Store the bars of a batch that passed, and mark [first_open, bar_close) covered. Again, it changes nothing.
+
+        Inside that span `table` is the whole truth: a bar that the venue has withdrawn since goes. A month file that can't be read
+        is replaced.
+        """
+        self._of(batch).keep(table, (batch.first_open, batch.bar_close))
+
+    def forget(self, batch: BarBatch) -> None:
+        """Drop the coverage of [first_open, bar_close) of a batch that failed, so that the next fetch takes it all fresh."""
+        self._of(batch).forget((batch.first_open, batch.bar_close))
+
+    def distrust(self, instrument: Instrument, timeframe: Timeframe, source: str) -> None:
+        """Drop all coverage of a partition: another feed answers under this name now."""
+        self._partition(instrument, timeframe, source).forget_all()
+
+    def covered(self, instrument: Instrument, timeframe: Timeframe, source: str) -> list[Span]:
+        """Spans that were asked, answered and passed, oldest first. Spans that touch are one."""
+        return self._partition(instrument, timeframe, source).covered()
+
+    def missing(
+        self, instrument: Instrument, timeframe: Timeframe, source: str, start: datetime, end: datetime
+    ) -> list[Span]:
+        """The parts of [start, end) that are not covered, oldest first."""
+        return spans.missing(self.covered(instrument, timeframe, source), start, end)
+
+    def known(
+        self, instrument: Instrument, timeframe: Timeframe, source: str, start: datetime, end: datetime
+    ) -> tuple[pa.Table, list[Span]]:
+        """The covered bars of [start, end), oldest first, and the spans they cover: one moment's view of both.
+
+        Raises:
+            DataError: a month file can't be read; the message names it.
+        """
+        return self._partition(instrument, timeframe, source).known(start, end)
+
+    def gaps(self, instrument: Instrument, timeframe: Timeframe, source: str, calendar: Calendar) -> list[Gap]:
+        """Runs of bars that the calendar expects in covered time and that are not stored, oldest first.
+
+        Raises:
+            DataError: a month file can't be read; the message names it.
+        """
+        found: list[Gap] = []
+        partition = self._partition(instrument, timeframe, source)
+        for start, end in partition.covered():
+            expected = calendar.expected_opens(timeframe, start, end)
+            stored = partition.known(start, end)[0].column("time").to_numpy().astype(expected.dtype)
+            found += _runs(expected, np.isin(expected, stored, invert=True))
+        return found
 
     def read(
         self, instrument: Instrument, timeframe: Timeframe, source: str, start: datetime, end: datetime
     ) -> pa.Table:
-        """Stored bars whose open lies in [start, end), oldest first; an empty `BAR_SCHEMA` table when there are none."""
-        months = f"month={start.astimezone(UTC):%Y-%m}.parquet", f"month={end.astimezone(UTC):%Y-%m}.parquet"
-        files = sorted(self._partition(instrument, timeframe, source).glob("month=*.parquet"))
-        tables = [_read(path.read_bytes()) for path in files if months[0] <= path.name <= months[1]]
-        if not tables:
-            return BAR_SCHEMA.empty_table()
-        stored = pa.concat_tables(tables)
-        opens = stored.column("time")
-        inside = pc.and_(pc.greater_equal(opens, pa.scalar(start)), pc.less(opens, pa.scalar(end)))
-        return stored.filter(inside)
+        """Stored bars whose open lies in [start, end), oldest first; an empty `BAR_SCHEMA` table when there are none.
+
+        Raises:
+            DataError: a month file can't be read; the message names it.
+        """
+        return self._partition(instrument, timeframe, source).read(start, end)
 
     def write_batch(
-        self, instrument: Instrument, timeframe: Timeframe, source: str, table: pa.Table, fetched_at: datetime
+        self,
+        instrument: Instrument,
+        timeframe: Timeframe,
+        source: str,
+        table: pa.Table,
+        fetched_at: datetime,
+        *,
+        answers: tuple[SourceAnswer, ...] = (),
     ) -> BarBatch:
         """Store exactly these bars under the sha256 of their Parquet bytes. Equal bars of one source give one file and one id.
+
+        `answers` go with the record and not into the file: who else was asked does not change what the bars are.
 
         Raises:
             DataError: `table` has no rows.
         """
         if table.num_rows == 0:
             raise DataError(f"{source} has no {timeframe.value} bars of {instrument.symbol} to store")
-        content = _parquet(table, {"instrument": instrument.symbol, "timeframe": timeframe.value, "source": source})
+        about = {"instrument": instrument.symbol, "timeframe": timeframe.value, "source": source}
+        content = parquet_bytes(table, about)
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.root / "batches" / sha256[:2] / f"{sha256}.parquet"
         if not path.exists() or path.read_bytes() != content:
-            _replace(path, content)
+            replace(path, content)
         opens = table.column("time")
         return BarBatch(
             id=sha256,
@@ -84,6 +144,7 @@ class BarStore:
             first_open=pc.min(opens).as_py().astimezone(UTC),
             last_open=pc.max(opens).as_py().astimezone(UTC),
             fetched_at=fetched_at,
+            answers=answers,
         )
 
     def load(self, batch: BarBatch) -> pa.Table:
@@ -100,70 +161,24 @@ class BarStore:
         found = hashlib.sha256(content).hexdigest()
         if found != batch.id:
             raise DataError(f"bar batch {batch.path} has sha256 {found}, expected {batch.id}")
-        return _read(content)
+        return read_parquet(content, batch.path)
 
-    def _partition(self, instrument: Instrument, timeframe: Timeframe, source: str) -> Path:
-        return self.root / f"source={source}" / f"instrument={instrument.symbol}" / f"timeframe={timeframe.value}"
+    def _of(self, batch: BarBatch) -> Partition:
+        return self._partition(batch.instrument, batch.timeframe, batch.source)
 
-
-def _months(table: pa.Table) -> Any:
-    return table.column("time").to_numpy().astype("datetime64[M]").astype(str)
-
-
-def _merge(path: Path, rows: pa.Table) -> pa.Table:
-    """Stored rows and new ones, one row per open time, ascending; of equal times the last one stays."""
-    merged = rows
-    if path.exists():
-        stored = _read(path.read_bytes())
-        if stored.schema.names != rows.schema.names:
-            raise DataError(f"{path.name} holds columns {stored.schema.names}, not {rows.schema.names}")
-        merged = pa.concat_tables([stored, rows.cast(stored.schema)])
-    opens = merged.column("time").to_numpy()
-    order = np.argsort(opens, kind="stable")
-    newest = np.append(np.diff(opens[order]) != np.timedelta64(0), True)
-    return merged.take(pa.array(order[newest]))
+    def _partition(self, instrument: Instrument, timeframe: Timeframe, source: str) -> Partition:
+        names = f"feed={self.feed}", f"source={source}", f"instrument={instrument.symbol}"
+        return Partition(self.root.joinpath(*names, f"timeframe={timeframe.value}"))
 
 
-def _parquet(table: pa.Table, about: dict[str, str] | None = None) -> bytes:
-    """Parquet bytes that depend on rows, columns and `about` alone, not on chunking or inherited metadata."""
-    plain = table.combine_chunks().replace_schema_metadata(about)
-    sink = pa.BufferOutputStream()
-    pq.write_table(plain, sink, compression="zstd", store_schema=True)
-    return bytes(sink.getvalue())
+def _runs(opens: np.ndarray, absent: np.ndarray) -> list[Gap]:
+    """One `Gap` for each unbroken run of absent bars."""
+    edges = np.flatnonzero(np.diff(absent.astype(np.int8), prepend=0, append=0))
+    return [
+        Gap(_moment(opens[first]), _moment(opens[end - 1]), int(end - first))
+        for first, end in zip(edges[::2], edges[1::2], strict=True)
+    ]
 
 
-def _read(content: bytes) -> pa.Table:
-    return pq.read_table(pa.BufferReader(content)).replace_schema_metadata(None)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write, sync and rename, so that a crash leaves the old file or the new one and never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One writer at a time in `folder`, across processes; the lock ends with its holder, also when that is killed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _moment(open_time: np.datetime64) -> datetime:
+    return datetime.fromtimestamp(int(open_time.astype("datetime64[s]").astype(np.int64)), UTC)

@@ -12,6 +12,7 @@ from ffe.settings import Mode, Settings, is_loopback, require
 from ffe.venues.clients import CoinbaseClient, OandaClient
 from ffe.venues.paper_data import ReadingCoinbaseClient, ReadingOandaClient
 from ffe.venues.protocol import Broker
+from ffe.venues.wire import Limits
 
 OANDA_PRACTICE = "https://api-fxpractice.oanda.com"
 OANDA_LIVE = "https://api-fxtrade.oanda.com"
@@ -54,7 +55,7 @@ def _in_mode(broker: Broker, settings: Settings, clock: Clock) -> Broker:
     return PaperBroker(broker, book, clock, settings.paper)
 
 
-def oanda_client(settings: Settings) -> OandaClient:
+def oanda_client(settings: Settings, limits: Limits | None = None) -> OandaClient:
     """Client of the host that the mode allows. Raises MissingCredentialsError naming the variables; RefusedError for a wrong host."""
     _require_key(settings, "any OANDA account, a practice one too", "oanda.token", "oanda.account_id")
     url = settings.oanda.base_url
@@ -65,10 +66,10 @@ def oanda_client(settings: Settings) -> OandaClient:
     if settings.mode is Mode.PRACTICE and url.startswith(OANDA_LIVE):
         raise RefusedError(f"mode practice would reach the live host {OANDA_LIVE}: unset FFE_OANDA__BASE_URL")
     kind = ReadingOandaClient if settings.mode is Mode.PAPER else OandaClient
-    return kind(url, _text(settings.oanda.token), settings.oanda.account_id or "")
+    return kind(url, _text(settings.oanda.token), settings.oanda.account_id or "", limits)
 
 
-def coinbase_client(settings: Settings) -> CoinbaseClient:
+def coinbase_client(settings: Settings, limits: Limits | None = None) -> CoinbaseClient:
     """Client of the host that the mode allows. Raises as `oanda_client`."""
     _require_key(settings, "a view-only Coinbase key", "coinbase.api_key", "coinbase.api_secret")
     url = settings.coinbase.base_url
@@ -77,7 +78,7 @@ def coinbase_client(settings: Settings) -> CoinbaseClient:
         url = COINBASE_LIVE
     _refuse_wrong_host(settings, "FFE_COINBASE__BASE_URL", url)
     kind = ReadingCoinbaseClient if settings.mode is Mode.PAPER else CoinbaseClient
-    return kind(url, _text(settings.coinbase.api_key), _text(settings.coinbase.api_secret))
+    return kind(url, _text(settings.coinbase.api_key), _text(settings.coinbase.api_secret), limits)
 
 
 def _require_key(settings: Settings, enough: str, *names: str) -> None:

@@ -38,7 +38,7 @@ def test_four_instruments_are_judged_by_the_model_on_checked_bars(ran: SimpleNam
     assert [row["instrument"] for row in report["instruments"]] == SYMBOLS
     for row in report["instruments"]:
         assert set(row) == {
-            *("instrument", "venue", "bar_close", "age_seconds", "limit_seconds"),
+            *("instrument", "venue", "bar_close", "source", "age_seconds", "limit_seconds"),
             *("quality", "decision", "sizing", "order", "error"),
         }
         assert row["error"] is None
@@ -116,7 +116,7 @@ def test_analyze_draws_the_pulse_and_never_orders(
 ) -> None:
     before = len(here("orders", "--json").document)
     document = here("analyze", "BTC-USD", "--show-pulse", "--json", "--bars", str(recorded_bars)).document
-    assert [frame["timeframe"] for frame in document["pulse"]][:3] == ["5m", "15m", "1h"]
+    assert [frame["timeframe"] for frame in document["pulse"]][:3] == ["1m", "5m", "15m"]
     assert document["decision"]["decided_by"] == "model"
     assert len(here("orders", "--json").document) == before
     closed = {"FFE_CLOCK": "2018-04-07T12:00:20Z"}

@@ -77,7 +77,14 @@ async def test_a_deployed_cycle_runs_through_both_pools_and_a_failure_shows_its_
         async with get_client() as client:
             names = {deployment.name: deployment for deployment in await client.read_deployments()}
             schedules = {name: len(deployment.schedules) for name, deployment in names.items()}
-            assert schedules == {"crypto": 1, "forex": 3, "gpu": 0, "reconcile": 1, "watch-exits": 1}
+            assert schedules == {
+                "backfill-bars": 1,
+                "crypto": 1,
+                "forex": 3,
+                "gpu": 0,
+                "reconcile": 1,
+                "watch-exits": 1,
+            }
 
             run = await _run_crypto()
             assert run.state.name == "Completed"

@@ -125,7 +125,7 @@ def contexts(minutes) -> list[Context]:
         for start in (0, 90, 190):
             window = table.slice(start, 200)
             of_window = batch_of(window, symbol, Timeframe.M1)
-            frames = pulse(to_frame(window), Timeframe.M1)
+            frames = pulse({Timeframe.M1: to_frame(window)}, Timeframe.M1)
             made.append(build_context(of_window, window, report_on(of_window), frames, consensus(frames)))
     return made
 

@@ -19,7 +19,7 @@ INFO = Finding(check="zero_volume", severity=Severity.INFO, message="3 bars")
 def test_a_context_quotes_its_batch_exactly(minutes, batch, report):
     table = minutes["BTCUSD"].slice(0, 200)
     of_table = batch(table, "BTCUSD", Timeframe.M1)
-    frames = pulse(to_frame(table), Timeframe.M1)
+    frames = pulse({Timeframe.M1: to_frame(table)}, Timeframe.M1)
 
     context = build_context(of_table, table, report(of_table, WARNING, INFO), frames, consensus(frames))
 

@@ -8,18 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ffe.decision.answer import answer_schema, parse_answer
+from ffe.decision.models import Context, FramePulse
 from ffe.decision.prompt import (
     EXAMPLES,
     PROMPT_VERSION,
     SYSTEM,
     agreement,
     build_messages,
+    case_frames,
     case_text,
     cleaned,
     prompt_sha256,
     repair_messages,
 )
 from ffe.llm.models import Completion, ModelIdentity, Sampling
+from ffe.market.models import Timeframe
 from ffe.market.pulse import consensus
 
 IDENTITY = ModelIdentity(adapter="embedded", model="m", digest="d", runtime="r")
@@ -37,7 +40,7 @@ def test_the_wording_of_this_version_is_frozen(context):
     """A change of the fixed text under an old version would mix two prompts in the ledger."""
     fixed = prompt_sha256(build_messages(context)[:-1], {}, Sampling())
 
-    assert (PROMPT_VERSION, fixed[:16]) == ("v1", "dc7f87fb9faea1b4")
+    assert (PROMPT_VERSION, fixed[:16]) == ("v2", "dc7f87fb9faea1b4")
 
 
 def test_the_examples_are_answers_that_would_be_accepted_and_follow_the_stated_rule():
@@ -57,8 +60,62 @@ def test_a_case_names_the_symbol_each_known_frame_the_momentum_and_the_agreement
 
     assert text.startswith(f"{context.instrument.symbol}: 1m RSI ")
     assert re.search(r"Momentum (rising|falling)\.", text)
-    assert text.endswith(f"{agreement(context.consensus)}.")
+    assert text.endswith(f"{agreement(consensus(case_frames(context)))}.")
     assert case_text(context) == text
+
+
+def reading(timeframe: Timeframe, trend: str, rsi: float | None = 50.0) -> FramePulse:
+    return FramePulse(
+        timeframe=timeframe, bars=200, close=1.0, trend=trend, volatility="normal", rsi=rsi, macd_histogram=1.0
+    )
+
+
+def with_pulse(context: Context, base: Timeframe, *frames: FramePulse) -> Context:
+    said = consensus(frames)
+    return context.model_copy(update={"timeframe": base, "pulse": frames, "consensus": said, "warnings": ()})
+
+
+def test_the_case_keeps_to_the_base_frame_and_the_two_next_longer_ones(context):
+    """The model knows "N of 3 frames"; what shorter and much longer frames say is for people."""
+    whole = [reading(Timeframe.M1, "down", 11)]
+    whole += [reading(Timeframe.M5, "up", 61), reading(Timeframe.M15, "up", 62), reading(Timeframe.H1, "flat", 63)]
+    whole += [reading(Timeframe.H4, "down", 14), reading(Timeframe.D1, "down", 15)]
+    five = with_pulse(context, Timeframe.M5, *whole)
+
+    assert agreement(five.consensus) == "3 of 6 frames down"
+    assert case_text(five).endswith("5m RSI 61, 15m RSI 62, 1h RSI 63. Momentum rising. 2 of 3 frames up.")
+    assert case_text(with_pulse(context, Timeframe.D1, *whole)).endswith(
+        "1d RSI 15. Momentum rising. 1 of 1 frames down."
+    )
+
+
+def test_a_longer_frame_without_an_rsi_gives_its_place_to_the_next_one(context):
+    blind = reading(Timeframe.M15, "unknown", None)
+    frames = [reading(Timeframe.M5, "up", 61), blind, reading(Timeframe.H1, "up", 63), reading(Timeframe.H4, "up", 64)]
+
+    text = case_text(with_pulse(context, Timeframe.M5, *frames))
+
+    assert text.endswith("5m RSI 61, 1h RSI 63, 4h RSI 64. Momentum rising. 3 of 3 frames up.")
+
+
+def test_momentum_and_agreement_are_the_bases_even_when_a_shorter_frame_comes_first(context):
+    minute = reading(Timeframe.M1, "down").model_copy(update={"macd_histogram": -1.0})
+    frames = [minute, reading(Timeframe.M5, "up", None)]
+
+    text = case_text(with_pulse(context, Timeframe.M5, *frames))
+
+    assert text.endswith("RSI unknown. Momentum rising. 1 of 1 frames up.")
+
+
+def test_no_frame_shorter_than_the_base_can_change_the_case(context):
+    base = reading(Timeframe.M5, "up")
+    texts = {
+        case_text(with_pulse(context, Timeframe.M5, reading(Timeframe.M1, trend, rsi), base))
+        for trend in ("up", "down", "flat", "unknown")
+        for rsi in (None, 1.0, 99.0)
+    }
+
+    assert len(texts) == 1
 
 
 @pytest.mark.parametrize(

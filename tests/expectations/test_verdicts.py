@@ -1,22 +1,26 @@
 """What a report says: warnings that do not stop, checks that could not run, and the same verdict from every thread."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from excerpts import LOST_WEEK, WEEKEND
 
 from expectations import validate as validation
 from expectations.findings import findings_of
-from ffe.market.calendar import ForexWeek
-from ffe.market.models import Timeframe
+from ffe.market.calendar import ForexWeek, calendar_for
+from ffe.market.holidays import closed
+from ffe.market.models import Timeframe, parse_instrument
 from ffe.market.quality import QualityReport, Severity
+from ffe.sources.models import BAR_SCHEMA, PRICE_BAR_SCHEMA
 
 Rows = list[dict[str, Any]]
 RealRows = Callable[[str], Rows]
@@ -47,27 +51,29 @@ def test_importing_the_package_does_not_import_great_expectations() -> None:
 
 def test_a_report_names_batch_suite_and_number_of_checks(real_rows: RealRows, validate: Validate) -> None:
     report = validate("BTCUSD", real_rows("BTCUSD"))
-    assert (report.suite, report.batch_id, report.checks) == ("bars-1m-v1", "0" * 64, 17)
+    assert (report.suite, report.batch_id, report.checks) == ("bars-minute-crypto-v2", "0" * 64, 23)
     assert report.duration_ms > 0
     assert report.id != validate("BTCUSD", real_rows("BTCUSD")).id
 
 
 def test_a_spike_is_a_warning_with_its_numbers(real_rows: RealRows, validate: Validate) -> None:
     rows = real_rows("EURUSD")
-    rows[300] |= {"close": rows[300]["close"] * 2, "high": rows[300]["close"] * 2}
+    up = Decimal("1.005")
+    for row in rows[300:]:
+        row |= {name: price * up for name, price in row.items() if name not in {"time", "volume"}}
     report = validate("EURUSD", rows)
     spike = only(report, "spike")
     assert report.passed
     assert spike.severity is Severity.WARNING
     assert "above 12 MAD = " in spike.message
-    assert any(str(rows[300]["time"])[:16] in example for example in spike.examples)
+    assert any(f"time={rows[300]['time']:%Y-%m-%dT%H:%M:%SZ}" in example for example in spike.examples)
 
 
 def test_the_step_over_a_weekend_is_no_spike(validate: Validate) -> None:
     friday = datetime(2026, 7, 3, 18, 0, tzinfo=UTC)
     opens = ForexWeek().expected_opens(Timeframe.M5, friday, friday + timedelta(days=2, hours=8))
     prices = [
-        Decimal(110 if at < np.datetime64("2026-07-04") else 140) + Decimal(i * i % 7) / 100
+        Decimal(110 if at < np.datetime64("2026-07-04") else 112) + Decimal(i * i % 7) / 1000
         for i, at in enumerate(opens)
     ]
     rows = [
@@ -125,13 +131,34 @@ def test_a_hole_of_more_than_six_hours_is_critical_however_many_bars_there_are(v
     assert only(report, "gaps").message == "a hole of 6.1 h of open market, limit 6.0 h"
 
 
-def test_bars_on_a_saturday_are_a_warning_for_forex_and_none_for_crypto(
+def test_bars_on_a_saturday_are_critical_for_forex_and_nothing_for_crypto(
     real_rows: RealRows, validate: Validate
 ) -> None:
     saturday = [row | {"time": row["time"] + timedelta(days=3)} for row in real_rows("EURUSD")]
-    report = validate("EURUSD", saturday)
-    assert only(report, "market-hours").severity is Severity.WARNING
+    finding = only(validate("EURUSD", saturday), "market-hours")
+    assert finding.severity is Severity.CRITICAL
+    assert finding.message == "400 of 400 bars: bar while forex-week is closed"
     assert validate("BTCUSD", [row | {"time": row["time"] + timedelta(days=3)} for row in real_rows("BTCUSD")]).passed
+
+
+def test_five_minutes_of_an_early_opening_are_a_warning(validate: Validate) -> None:
+    rows = WEEKEND.rows()
+    # Sunday 2014-05-04 21:00 UTC is 17:00 in New York.
+    opening = next(at for at, row in enumerate(rows) if row["time"] >= datetime(2014, 5, 4, 21, tzinfo=UTC))
+    early = [rows[opening] | {"time": datetime(2014, 5, 4, 20, 60 - step, tzinfo=UTC)} for step in (6, 5, 4, 3, 2, 1)]
+    warned = validate("EURUSD", [*rows[:opening], *early[1:], *rows[opening:]])
+    assert warned.passed
+    assert only(warned, "market-hours").severity is Severity.WARNING
+    refused = validate("EURUSD", [*rows[:opening], *early, *rows[opening:]])
+    assert only(refused, "market-hours").severity is Severity.CRITICAL
+
+
+def test_a_day_that_a_person_added_to_the_calendar_is_not_missed(validate: Validate) -> None:
+    rows = [row for row in LOST_WEEK.rows() if row["time"] > datetime(2016, 12, 9, tzinfo=UTC)]
+    days = [closed(date(2016, 12, day)) for day in (12, 13, 14, 15, 16)]
+    calendar = calendar_for(parse_instrument("EURUSD"), tuple(days)).name
+    assert not validate("EURUSD", rows, timeframe=Timeframe.H1).passed
+    assert "a hole of" not in str(validate("EURUSD", rows, timeframe=Timeframe.H1, calendar=calendar).critical)
 
 
 def test_bars_without_volume_are_information_for_crypto(real_rows: RealRows, validate: Validate) -> None:
@@ -163,7 +190,7 @@ def test_a_rule_that_raises_is_critical_even_where_its_breach_is_a_warning(
     def broken(*args: object) -> None:
         raise ArithmeticError("no median")
 
-    monkeypatch.setattr("expectations.rules.unspiked", broken)
+    monkeypatch.setattr("expectations.series.unspiked", broken)
     report = validate("BTCUSD", real_rows("BTCUSD"))
     (finding,) = report.critical
     assert (finding.check, finding.message) == ("spike", "could not check spike: no median")
@@ -175,7 +202,7 @@ def test_a_suite_that_cannot_be_built_is_critical(
     def missing() -> None:
         raise ImportError("no module named great_expectations")
 
-    monkeypatch.setattr(validation, "_suite_factory", missing)
+    monkeypatch.setattr(validation, "load_suites", missing)
     report = validate("BTCUSD", real_rows("BTCUSD"))
     assert [finding.check for finding in report.critical] == ["suite"]
     assert "no module named great_expectations" in report.critical[0].message
@@ -226,13 +253,102 @@ def test_the_gravest_finding_speaks_for_its_check() -> None:
         assert finding.severity is Severity.CRITICAL
 
 
-def test_eight_threads_never_get_another_threads_verdict(real_rows: RealRows, validate: Validate) -> None:
-    good, bad = real_rows("BTCUSD"), real_rows("BTCUSD")
-    bad[7] |= {"close": Decimal(-1)}
+def test_history_may_be_short_and_have_gaps_but_not_bad_bars(real_rows: RealRows, validate: Validate) -> None:
+    rows = [*real_rows("BTCUSD")[:10], *real_rows("BTCUSD")[-10:]]
+    assert {finding.check for finding in validate("BTCUSD", rows).critical} == {"enough-bars", "gaps"}
+    report = validate("BTCUSD", rows, history=True)
+    assert report.passed
+    assert only(report, "gaps").severity is Severity.WARNING
+    rows[3] |= {"close": Decimal(0)}
+    assert not validate("BTCUSD", rows, history=True).passed
 
-    def verdict(number: int) -> bool:
-        return validate("BTCUSD", bad if number % 3 == 0 else good).passed
 
-    with ThreadPoolExecutor(8) as pool:
-        verdicts = list(pool.map(verdict, range(24)))
-    assert verdicts == [number % 3 != 0 for number in range(24)]
+def test_history_has_no_bar_of_the_future_either(real_rows: RealRows, validate: Validate) -> None:
+    rows = real_rows("BTCUSD")[-5:]
+    early = rows[-1]["time"]
+    report = validate("BTCUSD", rows, early, history=True)
+    assert [finding.check for finding in report.critical] == ["not-from-the-future"]
+    at = f"{early:%Y-%m-%dT%H:%M}"
+    assert report.critical[0].message == (
+        f"1 of 5 bars: not complete at {at}:05Z, 1 still running and the others in the future"
+    )
+
+
+def test_one_bar_of_history_is_enough_to_judge(real_rows: RealRows, validate: Validate) -> None:
+    assert validate("EURUSD", real_rows("EURUSD")[-1:], history=True).findings == ()
+
+
+def test_forex_bars_without_quotes_are_judged_as_plain_bars(real_rows: RealRows, validate: Validate) -> None:
+    rows = [{key: row[key] for key in BAR_SCHEMA.names} for row in real_rows("EURUSD")]
+    assert validate("EURUSD", rows).passed
+
+
+def test_forex_bars_without_volume_are_judged_without_it(real_rows: RealRows, validate: Validate) -> None:
+    rows = [{key: row[key] for key in PRICE_BAR_SCHEMA.names} for row in real_rows("EURUSD")]
+    sized = validate("EURUSD", [row | {"volume": Decimal(1)} for row in rows])
+    table = pa.Table.from_pylist(rows, schema=PRICE_BAR_SCHEMA)
+    now = rows[-1]["time"] + MINUTE
+    report = validate("EURUSD", table, now)
+    assert report.passed
+    assert report.checks == sized.checks - 2
+    rows[7] |= {"close": Decimal(-1)}
+    refused = validate("EURUSD", pa.Table.from_pylist(rows, schema=PRICE_BAR_SCHEMA), now)
+    assert only(refused, "positive").severity is Severity.CRITICAL
+
+
+def test_crypto_bars_without_volume_are_refused(real_rows: RealRows, validate: Validate) -> None:
+    rows = [{key: row[key] for key in PRICE_BAR_SCHEMA.names} for row in real_rows("BTCUSD")]
+    report = validate("BTCUSD", pa.Table.from_pylist(rows, schema=PRICE_BAR_SCHEMA), rows[-1]["time"] + MINUTE)
+    assert only(report, "columns").message == "missing columns volume"
+
+
+def test_collapsed_volume_is_a_warning(real_rows: RealRows, validate: Validate) -> None:
+    rows = real_rows("BTCUSD")
+    for row in rows[-12:]:
+        row["volume"] = Decimal("0.001")
+    report = validate("BTCUSD", rows)
+    assert report.passed
+    volume = only(report, "volume")
+    assert volume.severity is Severity.WARNING
+    assert "median volume fell to 0.001" in volume.message
+    assert len(volume.examples) == 5
+
+
+def test_a_feed_that_froze_and_woke_up_is_a_warning(real_rows: RealRows, validate: Validate) -> None:
+    rows = real_rows("BTCUSD")
+    for row in rows[200:240]:
+        row |= {name: rows[200][name] for name in ("open", "high", "low", "close")}
+    report = validate("BTCUSD", rows)
+    assert report.passed
+    assert only(report, "flat-line").severity is Severity.WARNING
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSD", "EURUSD"])
+def test_every_check_that_speaks_of_bars_shows_some(symbol: str, real_rows: RealRows, validate: Validate) -> None:
+    rows = real_rows(symbol)
+    rows[5] |= {"close": rows[5]["high"] * 100}
+    rows[9] |= {"open": Decimal(-1)}
+    rows[200]["time"] = rows[199]["time"]
+    rows[300]["time"] += timedelta(seconds=1)
+    report = validate(symbol, rows)
+    assert len(report.findings) >= 6
+    for finding in report.findings:
+        assert 1 <= len(finding.examples) <= 5
+        assert all("2018-04-04T" in example for example in finding.examples)
+
+
+def test_the_result_is_kept_as_plain_json_under_the_reports_id(real_rows: RealRows, validate: Validate) -> None:
+    kept: dict[str, Any] = {}
+    report = validate("BTCUSD", real_rows("BTCUSD"), keep=kept)
+    assert list(kept) == [report.id]
+    assert json.loads(json.dumps(kept[report.id])) == kept[report.id]
+    assert len(kept[report.id]["results"]) == report.checks
+
+
+def test_nothing_is_kept_when_nothing_could_be_checked(
+    real_rows: RealRows, validate: Validate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validation, "load_suites", lambda: 1 / 0)
+    kept: dict[str, Any] = {}
+    assert not validate("BTCUSD", real_rows("BTCUSD"), keep=kept).passed
+    assert kept == {}

@@ -1,14 +1,15 @@
 """The forex week in New York time, daylight saving included, and what it expects of a feed."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ffe.market.calendar import CALENDARS, AlwaysOpen, Calendar, ForexWeek, calendar_for, lookback_start
+from ffe.market.calendar import CALENDARS, AlwaysOpen, Calendar, ForexWeek, calendar_for, lookback_start, market_hours
+from ffe.market.holidays import Holiday, HolidayKind, closed, early_close
 from ffe.market.models import Timeframe, parse_instrument
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -105,12 +106,13 @@ def test_the_afternoon_of_christmas_eve_is_open_but_nothing_is_expected_of_it() 
     assert FOREX.is_open(utc("2015-12-24T20:00"))
 
 
-def test_the_monday_after_a_sunday_christmas_may_be_silent() -> None:
-    assert opens(FOREX, Timeframe.H1, "2016-12-23T21:00", "2016-12-26T23:30") == [
+def test_after_a_sunday_christmas_bars_are_expected_from_monday_18_00_on() -> None:
+    assert opens(FOREX, Timeframe.H1, "2016-12-23T21:00", "2016-12-27T00:30") == [
         "2016-12-23T21:00",
-        "2016-12-26T22:00",
         "2016-12-26T23:00",
+        "2016-12-27T00:00",
     ]
+    assert FOREX.is_open(utc("2016-12-26T12:00"))
 
 
 def test_crypto_expects_every_aligned_bar() -> None:
@@ -160,6 +162,135 @@ def test_a_lookback_reaches_over_the_weekend_to_enough_bars() -> None:
     assert lookback_start(FOREX, Timeframe.H1, 4, monday) == utc("2026-07-05T21:00")
     assert lookback_start(FOREX, Timeframe.H1, 6, monday) == utc("2026-07-03T19:00")
     assert lookback_start(CRYPTO, Timeframe.H1, 6, monday) == utc("2026-07-05T19:00")
+
+
+def test_what_a_person_closes_is_shut_for_bars_and_for_trading() -> None:
+    calendar = ForexWeek([closed(date(2026, 7, 8)), early_close(datetime(2026, 7, 9, 13))])
+    assert not calendar.is_open(utc("2026-07-07T21:00"))  # Tuesday 17:00 New York: the closed day begins
+    assert calendar.next_open(utc("2026-07-08T12:00")) == utc("2026-07-08T21:00")
+    assert calendar.is_open(utc("2026-07-09T16:59"))
+    assert not calendar.is_open(utc("2026-07-09T17:00"))
+    assert calendar.open_seconds(utc("2026-07-07T21:00"), utc("2026-07-09T21:00")) == 20 * 3600
+    assert opens(calendar, Timeframe.H4, "2026-07-07T16:00", "2026-07-10T00:00") == [
+        "2026-07-07T16:00",
+        "2026-07-07T20:00",
+        "2026-07-08T20:00",
+        "2026-07-09T00:00",
+        "2026-07-09T04:00",
+        "2026-07-09T08:00",
+        "2026-07-09T12:00",
+        "2026-07-09T16:00",
+        "2026-07-09T20:00",
+    ]
+
+
+def test_several_words_about_one_day_add_up() -> None:
+    late = Holiday(date(2026, 7, 8), HolidayKind.LATE_OPEN, time(19))
+    early = early_close(datetime(2026, 7, 8, 13))
+    assert ForexWeek([late, early]).open_seconds(utc("2026-07-07T21:00"), utc("2026-07-08T21:00")) == 18 * 3600
+    everything = ForexWeek([late, early, closed(date(2026, 7, 8))])
+    assert everything.open_seconds(utc("2026-07-07T21:00"), utc("2026-07-08T21:00")) == 0
+    nothing_left = Holiday(date(2026, 7, 8), HolidayKind.EARLY_CLOSE, time(18))  # on the evening before the late open
+    assert not ForexWeek([late, nothing_left]).is_open(utc("2026-07-07T21:30"))
+
+
+def test_a_closure_of_weeks_still_has_a_next_open() -> None:
+    days = [date(2026, 7, 6) + timedelta(days=step) for step in range(30)]
+    calendar = ForexWeek(closed(day) for day in days if day.weekday() < 5)
+    assert calendar.next_open(utc("2026-07-04T12:00")) == utc("2026-08-04T21:00")
+    assert calendar.last_expected_close(Timeframe.M5, utc("2026-08-04T21:00")) == utc("2026-07-03T21:00")
+
+
+def test_a_name_carries_the_whole_calendar() -> None:
+    days = (closed(date(2026, 7, 8)), early_close(datetime(2026, 7, 9, 13)))
+    calendar = calendar_for(parse_instrument("EURUSD"), days)
+    assert calendar.name == "forex-week 2026-07-08/closed 2026-07-09/early-close/13:00"
+    again = CALENDARS[calendar.name]
+    assert again.name == calendar.name
+    assert not again.is_open(utc("2026-07-09T17:00"))
+    assert calendar_for(parse_instrument("EURUSD"), days[::-1]).name == calendar.name
+    assert calendar_for(parse_instrument("BTCUSD"), days).name == "always-open"
+
+
+@pytest.mark.parametrize("name", ["lunar", "forex-week ", "forex-week 2026-07-08", "always-open 2026-07-08/closed"])
+def test_a_name_that_no_calendar_has_is_refused(name: str) -> None:
+    with pytest.raises((KeyError, ValueError)):
+        CALENDARS[name]
+
+
+def test_market_hours_say_it_all_at_once() -> None:
+    saturday = utc("2026-07-04T12:00")
+    hours = market_hours(parse_instrument("EURUSD"), Timeframe.M30, saturday, since=utc("2026-07-03T20:00"))
+    assert (hours.open_now, hours.next_open) == (False, utc("2026-07-05T21:00"))
+    assert hours.last_expected_close == utc("2026-07-03T21:00")
+    assert hours.expected_opens.tolist() == [datetime(2026, 7, 3, 20), datetime(2026, 7, 3, 20, 30)]
+
+
+def test_market_hours_count_the_running_bar_and_none_without_a_beginning() -> None:
+    now = utc("2026-07-08T12:07")
+    hours = market_hours(parse_instrument("BTCUSD"), Timeframe.M5, now, since=utc("2026-07-08T12:00"))
+    assert (hours.open_now, hours.next_open, hours.last_expected_close) == (True, now, utc("2026-07-08T12:05"))
+    assert hours.expected_opens.tolist() == [datetime(2026, 7, 8, 12, 0), datetime(2026, 7, 8, 12, 5)]
+    assert market_hours(parse_instrument("BTCUSD"), Timeframe.M5, now).expected_opens.size == 0
+
+
+def test_market_hours_know_the_days_that_a_person_added() -> None:
+    hours = market_hours(
+        parse_instrument("EURUSD"), Timeframe.H1, utc("2026-07-08T12:00"), added=(closed(date(2026, 7, 8)),)
+    )
+    assert not hours.open_now
+
+
+@pytest.mark.parametrize(
+    ("friday", "sunday", "hours"),
+    [("2026-03-06T22:00", "2026-03-08T21:00", 47), ("2026-10-30T21:00", "2026-11-01T22:00", 49)],
+    ids=["march", "november"],
+)
+@pytest.mark.parametrize("timeframe", list(Timeframe))
+def test_a_weekend_on_which_the_clocks_change_is_an_hour_shorter_or_longer(
+    friday: str, sunday: str, hours: int, timeframe: Timeframe
+) -> None:
+    closes, reopens = utc(friday), utc(sunday)
+    assert reopens - closes == timedelta(hours=hours)
+    assert FOREX.next_open(closes) == reopens
+    assert FOREX.open_seconds(closes - timedelta(hours=1), reopens + timedelta(hours=1)) == 7200
+    inside = FOREX.expected_opens(timeframe, closes, reopens - timeframe.duration + timedelta(microseconds=1))
+    assert inside.size == 0
+
+
+@given(
+    at=MOMENTS,
+    back=st.integers(0, 24 * 9),
+    timeframe=TIMEFRAMES,
+    symbol=st.sampled_from(["EURUSD", "BTCUSD"]),
+    days=st.lists(st.dates(date(2012, 1, 2), date(2030, 12, 30)).filter(lambda day: day.weekday() < 5), max_size=4),
+)
+def test_market_hours_never_contradict_themselves(
+    at: datetime, back: int, timeframe: Timeframe, symbol: str, days: list[date]
+) -> None:
+    instrument, added = parse_instrument(symbol), tuple(closed(day) for day in days)
+    calendar = calendar_for(instrument, added)
+    hours = market_hours(instrument, timeframe, at, at - timedelta(hours=back), added=added)
+    assert (hours.next_open == at) is hours.open_now
+    assert calendar.is_open(hours.next_open)
+    assert calendar.open_seconds(at, hours.next_open) == 0
+    assert hours.last_expected_close <= at
+    assert calendar.opened(timeframe, hours.expected_opens).all()
+    complete = hours.expected_opens + np.timedelta64(timeframe.seconds, "s") <= np.datetime64(at.replace(tzinfo=None))
+    if complete.any():
+        newest = hours.expected_opens[complete][-1].item().replace(tzinfo=UTC)
+        assert newest + timeframe.duration == hours.last_expected_close
+
+
+@given(moment=MOMENTS, timeframe=TIMEFRAMES, day=st.dates(date(2012, 1, 2), date(2030, 12, 30)))
+def test_a_holiday_only_ever_takes_time_away(moment: datetime, timeframe: Timeframe, day: date) -> None:
+    assume(day.weekday() < 5)
+    start = datetime.combine(day, time(), tzinfo=UTC) - timedelta(days=4)
+    end = start + timedelta(days=8)
+    shut = ForexWeek([closed(day)])
+    assert set(shut.expected_opens(timeframe, start, end)) <= set(FOREX.expected_opens(timeframe, start, end))
+    assert shut.open_seconds(start, end) <= FOREX.open_seconds(start, end)
+    assert FOREX.is_open(moment) or not shut.is_open(moment)
 
 
 @given(end=MOMENTS, bars=st.integers(1, 300), timeframe=TIMEFRAMES)

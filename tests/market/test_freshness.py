@@ -1,7 +1,7 @@
 """Every threshold from both sides, counted from the close and over market time only."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ffe.market.calendar import AlwaysOpen, Calendar, ForexWeek
 from ffe.market.freshness import check_freshness
+from ffe.market.holidays import closed, early_close
 from ffe.market.models import Timeframe
 from ffe.market.quality import Freshness
 from ffe.settings import FreshnessSettings
@@ -28,6 +29,12 @@ def judge(close: str, timeframe: Timeframe, now: str, calendar: Calendar = FOREX
     return check_freshness(utc(close), timeframe, utc(now), calendar, LIMITS)
 
 
+def around(close: str, timeframe: Timeframe, threshold: str, calendar: Calendar = FOREX) -> list[bool]:
+    """Fresh one second before the threshold, on it, one second after it?"""
+    moments = [utc(threshold) + step for step in (-SECOND, 0 * SECOND, SECOND)]
+    return [check_freshness(utc(close), timeframe, now, calendar, LIMITS).fresh for now in moments]
+
+
 @pytest.mark.parametrize("calendar", [FOREX, CRYPTO], ids=["forex", "crypto"])
 @pytest.mark.parametrize(("name", "minutes"), MINUTES.items())
 def test_a_bar_is_fresh_up_to_its_limit_and_stale_one_second_later(name: str, minutes: int, calendar: Calendar) -> None:
@@ -39,6 +46,43 @@ def test_a_bar_is_fresh_up_to_its_limit_and_stale_one_second_later(name: str, mi
     assert [verdict.fresh for verdict in verdicts] == [True, True, False]
     assert [verdict.age_seconds for verdict in verdicts] == [minutes * 60 - 1, minutes * 60, minutes * 60 + 1]
     assert {verdict.limit_seconds for verdict in verdicts} == {minutes * 60.0}
+
+
+@pytest.mark.parametrize(
+    ("close", "threshold", "calendar"),
+    [
+        ("2026-07-08T12:00", "2026-07-08T18:00", CRYPTO),  # 120 min after the close expected at 16:00
+        ("2026-07-08T12:00", "2026-07-08T18:00", FOREX),
+        ("2026-07-04T00:00", "2026-07-04T06:00", CRYPTO),
+        ("2026-07-04T00:00", "2026-07-06T02:00", FOREX),  # a weekend: the next 4h bar closes on Monday 00:00
+        ("2026-03-07T00:00", "2026-03-09T02:00", FOREX),  # daylight saving begins on that Sunday
+        ("2026-10-31T00:00", "2026-11-02T02:00", FOREX),  # and ends
+        ("2026-12-24T20:00", "2026-12-28T02:00", FOREX),  # Christmas Day is a Friday
+        ("2027-01-01T00:00", "2027-01-04T02:00", FOREX),
+    ],
+)
+def test_a_4h_bar_is_fresh_up_to_two_hours_past_the_next_expected_close(
+    close: str, threshold: str, calendar: Calendar
+) -> None:
+    assert around(close, Timeframe.H4, threshold, calendar) == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("close", "threshold", "calendar"),
+    [
+        ("2026-07-07T00:00", "2026-07-09T00:00", CRYPTO),
+        ("2026-07-07T00:00", "2026-07-09T00:00", FOREX),
+        ("2026-07-04T00:00", "2026-07-06T00:00", CRYPTO),
+        ("2026-07-04T00:00", "2026-07-07T00:00", FOREX),  # Friday's bar; Sunday's closes on Monday, Monday's on Tuesday
+        ("2026-03-07T00:00", "2026-03-10T00:00", FOREX),
+        ("2026-10-31T00:00", "2026-11-03T00:00", FOREX),
+        ("2026-12-25T00:00", "2026-12-29T00:00", FOREX),
+    ],
+)
+def test_a_1d_bar_is_fresh_until_the_second_one_after_it_is_complete(
+    close: str, threshold: str, calendar: Calendar
+) -> None:
+    assert around(close, Timeframe.D1, threshold, calendar) == [True, False, False]
 
 
 def test_a_stale_message_names_the_rule_the_age_and_the_limit_in_minutes() -> None:
@@ -90,19 +134,55 @@ def test_a_feed_that_died_on_thursday_is_stale_on_sunday() -> None:
     assert "(1441.0 min of open market)" in verdict.message
 
 
+@pytest.mark.parametrize(("name", "minutes"), MINUTES.items())
 @pytest.mark.parametrize(
     ("close", "opens"),
-    [("2026-03-06T22:00", "2026-03-08T21:00"), ("2026-10-30T21:00", "2026-11-01T22:00")],
-    ids=["march", "november"],
+    [
+        ("2026-07-03T21:00", "2026-07-05T21:00"),
+        ("2026-03-06T22:00", "2026-03-08T21:00"),
+        ("2026-10-30T21:00", "2026-11-01T22:00"),
+        ("2026-12-24T22:00", "2026-12-27T22:00"),
+        ("2026-12-31T22:00", "2027-01-03T22:00"),
+        ("2024-12-24T22:00", "2024-12-25T22:00"),
+    ],
+    ids=["summer", "march", "november", "christmas", "new year", "christmas midweek"],
 )
-def test_the_weekends_on_which_the_clocks_change_are_no_exception(close: str, opens: str) -> None:
-    limit = timedelta(minutes=30)
-    ages = [
-        check_freshness(utc(close), Timeframe.M15, utc(opens) + limit + step, FOREX, LIMITS)
-        for step in (-SECOND, 0 * SECOND, SECOND)
-    ]
-    assert [age.fresh for age in ages] == [True, True, False]
-    assert ages[1].age_seconds == 1800
+def test_the_last_bar_before_a_closure_is_fresh_up_to_its_limit_after_the_market_opens_again(
+    close: str, opens: str, name: str, minutes: int
+) -> None:
+    threshold = utc(opens) + timedelta(minutes=minutes)
+    assert around(close, Timeframe(name), threshold.isoformat()[:19]) == [True, True, False]
+    assert check_freshness(utc(close), Timeframe(name), threshold, FOREX, LIMITS).age_seconds == minutes * 60
+
+
+@pytest.mark.parametrize(
+    ("close", "now", "age", "fresh"),
+    [
+        ("2026-07-03T20:45", "2026-07-03T21:00:00", 900, True),  # exactly at Friday's close
+        ("2026-07-03T20:45", "2026-07-05T20:59:59", 900, True),  # and no older before Sunday's open
+        ("2026-07-03T20:45", "2026-07-05T21:00:01", 901, False),
+        ("2026-07-03T20:40", "2026-07-03T21:00:00", 1200, False),  # stale at the close is stale all weekend
+        ("2026-07-03T20:40", "2026-07-05T12:00:00", 1200, False),
+        ("2026-07-05T21:05", "2026-07-05T21:20:00", 900, True),  # the first bar after the open
+        ("2026-07-05T21:05", "2026-07-05T21:20:01", 901, False),
+    ],
+)
+def test_fridays_close_stops_the_age_and_sundays_open_goes_on_with_it(
+    close: str, now: str, age: float, fresh: bool
+) -> None:
+    verdict = judge(close, Timeframe.M5, now)
+    assert (verdict.age_seconds, verdict.fresh) == (age, fresh)
+
+
+def test_on_the_afternoon_of_an_eve_a_silent_feed_grows_stale() -> None:
+    """No bar is expected after 14:00 New York, and none is no reason to trade on an old one."""
+    assert around("2026-12-24T19:00", Timeframe.M5, "2026-12-24T19:15") == [True, True, False]
+
+
+def test_a_day_that_a_person_closed_does_not_age_a_bar() -> None:
+    shut = ForexWeek([closed(date(2026, 7, 8)), early_close(datetime(2026, 7, 10, 13))])
+    assert around("2026-07-07T21:00", Timeframe.H1, "2026-07-08T23:00", shut) == [True, True, False]
+    assert around("2026-07-10T17:00", Timeframe.H1, "2026-07-12T23:00", shut) == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -176,9 +256,53 @@ def test_the_bar_that_the_calendar_expects_last_is_always_fresh(
     assert quiet or check_freshness(close, timeframe, now, calendar, LIMITS).fresh
 
 
-@given(age=st.integers(0, 40_000), timeframe=st.sampled_from(list(Timeframe)))
-def test_growing_older_never_makes_a_bar_fresh_again(age: int, timeframe: Timeframe) -> None:
-    now = WEDNESDAY + timedelta(seconds=age)
-    before = check_freshness(WEDNESDAY, timeframe, now, FOREX, LIMITS)
-    after = check_freshness(WEDNESDAY, timeframe, now + timedelta(minutes=1), FOREX, LIMITS)
+MOMENTS = st.datetimes(datetime(2015, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
+LATER = st.timedeltas(timedelta(0), timedelta(days=9))
+
+
+@given(
+    close=MOMENTS,
+    first=LATER,
+    second=LATER,
+    timeframe=st.sampled_from(list(Timeframe)),
+    calendar=st.sampled_from([FOREX, CRYPTO]),
+)
+def test_age_never_falls_and_a_stale_bar_is_never_fresh_again(
+    close: datetime, first: timedelta, second: timedelta, timeframe: Timeframe, calendar: Calendar
+) -> None:
+    before = check_freshness(close, timeframe, close + first, calendar, LIMITS)
+    after = check_freshness(close, timeframe, close + first + second, calendar, LIMITS)
+    assert 0 <= before.age_seconds <= after.age_seconds
     assert before.fresh or not after.fresh
+
+
+@given(now=MOMENTS, earlier=LATER, timeframe=st.sampled_from(list(Timeframe)))
+def test_of_two_bars_the_older_one_is_never_the_fresher(
+    now: datetime, earlier: timedelta, timeframe: Timeframe
+) -> None:
+    newer = check_freshness(now - timedelta(hours=1), timeframe, now, FOREX, LIMITS)
+    older = check_freshness(now - timedelta(hours=1) - earlier, timeframe, now, FOREX, LIMITS)
+    assert newer.age_seconds <= older.age_seconds
+    assert newer.fresh or not older.fresh
+
+
+@given(close=MOMENTS, name=st.sampled_from(list(MINUTES)), calendar=st.sampled_from([FOREX, CRYPTO]))
+def test_every_limit_is_met_to_the_second_whatever_closure_lies_between(
+    close: datetime, name: str, calendar: Calendar
+) -> None:
+    close, limit = close.replace(microsecond=0), MINUTES[name] * 60
+    threshold = aged(calendar, close, limit)
+    assert around(close.isoformat()[:19], Timeframe(name), threshold.isoformat()[:19], calendar)[:2] == [True, True]
+    assert not check_freshness(close, Timeframe(name), aged(calendar, close, limit + 1), calendar, LIMITS).fresh
+
+
+def aged(calendar: Calendar, start: datetime, seconds: int) -> datetime:
+    """The first whole second by which the market has been open for so long since `start`."""
+    low, high = 0, 20 * 86400
+    while low < high:
+        middle = (low + high) // 2
+        if calendar.open_seconds(start, start + middle * SECOND) >= seconds:
+            high = middle
+        else:
+            low = middle + 1
+    return start + low * SECOND

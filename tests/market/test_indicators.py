@@ -1,5 +1,7 @@
 """Indicators against slow references written from their definitions, and None where a value is not defined."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -86,7 +88,7 @@ def test_every_indicator_agrees_with_its_definition(seed: int, bars: int) -> Non
     assert indicators.atr(high, low, close) == pytest.approx(wilder(true_ranges(high, low, close), 14), abs=1e-9)
     assert indicators.adx(high, low, close) == pytest.approx(reference_adx(high, low, close), abs=1e-9)
     assert indicators.stochastic(high, low, close) == pytest.approx(reference_stochastic(high, low, close), abs=1e-9)
-    assert indicators.ema(close, 9)[-1] == pytest.approx(reference_ema(close, 9)[-1], abs=1e-9)
+    assert indicators.ema(close, 9) == pytest.approx(reference_ema(close, 9)[-1], abs=1e-9)
 
 
 def all_values(high: Series, low: Series, close: Series) -> list[float | None]:
@@ -137,7 +139,85 @@ def test_the_atr_series_is_undefined_until_its_fifteenth_bar() -> None:
     assert np.isfinite(series[14:]).all()
 
 
+def test_the_moving_average_starts_with_its_period() -> None:
+    _, _, close = walk(6, 9)
+    assert indicators.ema(close[:8], 9) is None
+    assert indicators.ema(close, 9) == pytest.approx(close.mean())
+
+
 @pytest.mark.parametrize("level", [1e-8, 1.0, 1e5])
 def test_the_bollinger_position_does_not_depend_on_the_price_level(level: float) -> None:
     _, _, close = walk(7, 60)
     assert indicators.bollinger_position(close * level) == pytest.approx(indicators.bollinger_position(close), abs=1e-9)
+
+
+EVERY_SERIES: dict[str, Callable[[Series, Series, Series], Series]] = {
+    "rsi": lambda high, low, close: indicators.rsi_series(close),
+    "macd_histogram": lambda high, low, close: indicators.macd_histogram_series(close),
+    "bollinger_position": lambda high, low, close: indicators.bollinger_position_series(close),
+    "adx": indicators.adx_series,
+    "atr": indicators.atr_series,
+    "stochastic": indicators.stochastic_series,
+    "ema": lambda high, low, close: indicators.ema_series(close, 9),
+}
+NEWEST: dict[str, Callable[[Series, Series, Series], float | None]] = {
+    "rsi": lambda high, low, close: indicators.rsi(close),
+    "macd_histogram": lambda high, low, close: indicators.macd_histogram(close),
+    "bollinger_position": lambda high, low, close: indicators.bollinger_position(close),
+    "adx": indicators.adx,
+    "atr": indicators.atr,
+    "stochastic": indicators.stochastic,
+    "ema": lambda high, low, close: indicators.ema(close, 9),
+}
+
+
+def test_every_indicator_that_the_room_offers_is_in_these_tests() -> None:
+    offered = {name.removesuffix("_series") for name in vars(indicators) if name.endswith("_series")}
+    assert offered == set(EVERY_SERIES) == set(NEWEST)
+
+
+@pytest.mark.parametrize("name", EVERY_SERIES)
+@given(seed=st.integers(0, 10_000), cut=st.integers(0, 120), later=st.integers(1, 60))
+def test_no_indicator_at_a_bar_changes_when_the_bars_after_it_are_removed(
+    name: str, seed: int, cut: int, later: int
+) -> None:
+    """Later bars are made as loud as can be; a hole in them (NaN) must not reach back either."""
+    bars = walk(seed, cut + later)
+    for series in bars:
+        series[cut:] *= 3
+    bars[2][-1] = np.nan
+    whole = EVERY_SERIES[name](*bars)
+    alone = EVERY_SERIES[name](*(series[:cut] for series in bars))
+    np.testing.assert_array_equal(whole[:cut], alone)
+
+
+@pytest.mark.parametrize("name", EVERY_SERIES)
+@given(seed=st.integers(0, 10_000), bars=st.integers(0, 150), hole=st.integers(0, 300))
+def test_the_newest_value_is_the_last_of_the_series(name: str, seed: int, bars: int, hole: int) -> None:
+    of_walk = walk(seed, bars)
+    if hole < bars:
+        of_walk[2][hole] = np.inf
+    series, newest = EVERY_SERIES[name](*of_walk), NEWEST[name](*of_walk)
+    assert series.size == bars
+    if newest is None:
+        assert bars == 0 or np.isnan(series[-1])
+    else:
+        assert newest == series[-1]
+
+
+def test_a_series_is_undefined_from_the_first_value_that_is_no_number() -> None:
+    high, low, close = walk(8, 90)
+    close[60] = np.nan
+    for name, series in EVERY_SERIES.items():
+        values = series(high, low, close)
+        assert np.isfinite(values[59]), name
+        assert np.isnan(values[60:]).all(), name
+
+
+def test_an_oscillator_begins_with_the_first_move_and_misses_only_flat_windows() -> None:
+    _, _, close = walk(9, 60)
+    close[:40] = 100.0
+    assert np.isnan(indicators.rsi_series(close)[:40]).all()
+    assert np.isfinite(indicators.rsi_series(close)[40:]).all()
+    assert np.isnan(indicators.bollinger_position_series(close)[:40]).all()
+    assert np.isfinite(indicators.bollinger_position_series(close)[40:]).all()

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from ffe.errors import DataError
 from ffe.market.models import Timeframe, parse_instrument
-from ffe.sources.models import BAR_SCHEMA
+from ffe.sources.models import BAR_SCHEMA, Outcome, SourceAnswer
 from ffe.sources.store import BarStore
 
 BTC, EUR = parse_instrument("BTCUSD"), parse_instrument("EURUSD")
 M5 = Timeframe.M5
 LONG_AGO, FAR_AHEAD = datetime(2000, 1, 1, tzinfo=UTC), datetime(2050, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
+START = datetime(2024, 1, 31, 22, tzinfo=UTC)
 MakeBars = Callable[..., pa.Table]
 
 
@@ -40,7 +41,7 @@ def files(store: BarStore) -> dict[str, bytes]:
 
 def test_bars_are_partitioned_by_source_instrument_timeframe_and_month(store: BarStore, make_bars: MakeBars) -> None:
     store.upsert(BTC, M5, "coinbase", make_bars(list(range(48))))
-    folder = "source=coinbase/instrument=BTCUSD/timeframe=5m"
+    folder = "feed=sim/source=coinbase/instrument=BTCUSD/timeframe=5m"
     assert sorted(files(store)) == [f"{folder}/month=2024-01.parquet", f"{folder}/month=2024-02.parquet"]
 
 
@@ -91,7 +92,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_part_of_the_new_one(
     def full_disk(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ffe.sources.store.os.fsync", full_disk)
+    monkeypatch.setattr("ffe.sources.files.os.fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         store.upsert(BTC, M5, "coinbase", make_bars([2]))
     assert files(store) == before
@@ -162,13 +163,22 @@ def test_no_bars_make_no_batch(store: BarStore, make_bars: MakeBars) -> None:
         store.write_batch(BTC, M5, "coinbase", make_bars([]), NOW)
 
 
+def test_who_else_was_asked_goes_with_the_batch_and_not_into_its_bytes(store: BarStore, make_bars: MakeBars) -> None:
+    answers = (SourceAnswer(source="oanda", outcome=Outcome.SKIPPED, at=NOW),)
+    told = store.write_batch(BTC, M5, "coinbase", make_bars([0]), NOW, answers=answers)
+    assert told.answers == answers
+    assert told.id == store.write_batch(BTC, M5, "coinbase", make_bars([0]), NOW).id
+
+
 def _write_many(root: Path, batches: list[pa.Table]) -> None:
     for bars in batches:
-        BarStore(root).upsert(BTC, M5, "coinbase", bars)
+        store = BarStore(root)
+        store.upsert(BTC, M5, "coinbase", bars)
+        store.keep(store.write_batch(BTC, M5, "coinbase", bars, NOW), bars)
 
 
 @pytest.mark.slow
-def test_two_processes_lose_no_bar_of_each_other(store: BarStore, make_bars: MakeBars) -> None:
+def test_two_processes_lose_no_bar_and_no_coverage_of_each_other(store: BarStore, make_bars: MakeBars) -> None:
     spawn = multiprocessing.get_context("spawn")
     odd, even = ([make_bars([step]) for step in range(first, 24, 2)] for first in (0, 1))
     writers = [spawn.Process(target=_write_many, args=(store.root, batches)) for batches in (odd, even)]
@@ -178,6 +188,7 @@ def test_two_processes_lose_no_bar_of_each_other(store: BarStore, make_bars: Mak
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert stored(store).num_rows == 24
+    assert store.covered(BTC, M5, "coinbase") == [(START, START + 24 * M5.duration)]
 
 
 FETCHES = st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=12, unique=True), min_size=1, max_size=4)

@@ -107,6 +107,11 @@ def test_the_environment_keeps_what_its_owner_has_set(monkeypatch: pytest.Monkey
     assert "PREFECT_API_URL" not in environment(tmp_path)
 
 
+def test_the_ui_asks_the_server_that_it_came_from_on_any_port(tmp_path: Path) -> None:
+    served = local_api._server_environment(tmp_path, 5011, ui=True, services=True)
+    assert served["PREFECT_SERVER_UI_API_URL"] == "/api"
+
+
 @pytest.mark.slow
 def test_the_api_answers_under_concurrent_writers_and_ends_when_its_input_closes(tmp_path: Path) -> None:
     port, clean = free_port(), {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
