@@ -16,6 +16,8 @@ COLLAPSE_BARS = 12
 COLLAPSE_SHARE = 0.04
 # Between sources of one market: spread, fees and a minute's delay explain far less.
 DIVERGENCE = 0.02
+# Closes come as float64, whose rounding moves a distance of 2 % by at most a few parts in 1e14: without slack, exactly 2 % may fail.
+SLACK = 1e-12
 
 
 def traded(frame: pd.DataFrame, share: float) -> Breach | None:
@@ -54,7 +56,7 @@ def agreeing(frame: pd.DataFrame, references: Sequence[Mapping[str, str]], diver
         if ours is not None:
             newest[reference["source"]] = ours, reference
     apart = [(_apart(ours, reference), ours, reference) for ours, reference in newest.values()]
-    far = [each for each in apart if not each[0] <= divergence]
+    far = [each for each in apart if not each[0] <= divergence * (1 + SLACK)]
     if not far:
         return None
     texts = tuple(

@@ -19,7 +19,7 @@ from expectations import activity, custom, families, rules, schedule
 from ffe.clock import rfc3339
 from ffe.market.freshness import FUTURE_TOLERANCE
 from ffe.market.models import AssetClass, Instrument, Timeframe
-from ffe.market.quality import Reference
+from ffe.market.quality import CROSS_CHECK, Reference
 
 
 @dataclass(frozen=True)
@@ -141,4 +141,4 @@ def _others(references: Sequence[Reference]) -> list[Expectation]:
         return []
     texts = [{"source": each.source, "open": rfc3339(each.open), "close": str(each.close)} for each in references]
     agree = custom.ExpectClosesToAgreeWithOtherSources
-    return [agree(references=texts, divergence=activity.DIVERGENCE, **_as("cross-check"))]
+    return [agree(references=texts, divergence=activity.DIVERGENCE, **_as(CROSS_CHECK))]

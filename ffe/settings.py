@@ -25,6 +25,7 @@ from pydantic_settings import (
 from ffe.errors import ConfigurationError, MissingCredentialsError, UnknownNameError
 from ffe.market.holidays import Holiday, closed, early_close
 from ffe.market.models import Instrument, Timeframe, parse_instrument, parse_timeframe
+from ffe.observe.masking import remember
 
 PREFIX = "FFE_"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -353,7 +354,7 @@ def _readable(error: ValidationError) -> ConfigurationError:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Settings of the process: files, environment, then `overrides` (None means not given).
+    """Settings of the process: files, environment, then `overrides` (None means not given). Their secrets are masked from then on.
 
     Raises:
         ConfigurationError: unknown name or bad value, naming the variable. UnknownNameError carries the nearest known ones.
@@ -364,8 +365,17 @@ def load_settings(**overrides: Any) -> Settings:
         settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise _readable(error) from None
+    _remember_secrets(settings)
     _refuse_clock_away_from_loopback(settings)
     return settings
+
+
+def _remember_secrets(section: BaseModel) -> None:
+    for _, value in section:
+        if isinstance(value, SecretStr):
+            remember(value.get_secret_value())
+        elif isinstance(value, BaseModel):
+            _remember_secrets(value)
 
 
 def _refuse_clock_away_from_loopback(settings: Settings) -> None:

@@ -5,6 +5,7 @@ Writing it must never hide the failure itself, so nothing here raises: what coul
 
 import json
 import logging
+import re
 from typing import Any
 
 from prefect import Flow, Task
@@ -18,6 +19,7 @@ from ffe.observe.masking import masked
 from ffe.orders.findings import Trouble
 from ffe.sources.models import BarBatch, Outcome
 from tasks import runtime
+from tasks.quality_text import cell
 
 # Name of the state of a cycle that did all its steps and could not serve every instrument.
 INSTRUMENTS_FAILED = "InstrumentsFailed"
@@ -106,7 +108,7 @@ def _keep(run_id: str, name: str, found: Found, attempts: int) -> str:
         noted = f"ledger incident `{incident.id}`, seen {incident.count} time(s)"
     except Exception as failure:
         log.exception("the incident of %s could not be written to the ledger", name)
-        noted = f"not in the ledger: {masked(f'{type(failure).__name__}: {failure}')}"
+        noted = f"not in the ledger: {cell(f'{type(failure).__name__}: {failure}')}"
     try:
         _publish(key, _page(name, found, noted, attempts), f"{found.type} in {name}")
     except Exception:
@@ -117,7 +119,7 @@ def _keep(run_id: str, name: str, found: Found, attempts: int) -> str:
 def _page(name: str, found: Found, noted: str, attempts: int) -> str:
     lines = [
         f"# {found.type} in {name}",
-        f"```text\n{found.message}\n```",
+        _fenced(found.message),
         f"- {noted}",
         f"- attempts: {attempts}",
     ]
@@ -125,14 +127,19 @@ def _page(name: str, found: Found, noted: str, attempts: int) -> str:
         lines.append(
             f"- cycle `{found.cycle_id}`: `ffe explain {found.cycle_id}` shows its chain, `ffe run` repeats it"
         )
-    lines.append(f"\n## Traceback\n```text\n{found.traceback}\n```")
+    lines.append(f"\n## Traceback\n{_fenced(found.traceback)}")
     if found.request is not None:
-        lines.append(
-            f"## Venue request\n```text\n{found.request}\n```\n## Venue response\n```text\n{found.response}\n```"
-        )
+        lines.append(f"## Venue request\n{_fenced(found.request)}\n## Venue response\n{_fenced(str(found.response))}")
     if found.inputs:
-        lines.append(f"## Inputs\n```json\n{masked(json.dumps(found.inputs, default=str, indent=1), most=4000)}\n```")
+        inputs = masked(json.dumps(found.inputs, default=str, indent=1), most=4000)
+        lines.append(f"## Inputs\n{_fenced(inputs, 'json')}")
     return "\n".join(lines)
+
+
+def _fenced(text: str, language: str = "text") -> str:
+    """A block of code that no backticks in `text` can close (CommonMark, section 4.5: a closing fence is as long as the opening one)."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _publish(key: str, markdown: str, description: str) -> None:

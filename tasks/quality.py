@@ -165,7 +165,8 @@ def publish_trend() -> None:
         description = f"Pass rate up to {now:%Y-%m-%d}"
         if getattr(Artifact.get(TREND), "description", None) == description:
             return
-        history = engine.ledger.quality_history(limit=TREND_REPORTS, since=now - timedelta(days=TREND_DAYS))
+        since = now - timedelta(days=TREND_DAYS)
+        history = engine.ledger.quality_history(limit=TREND_REPORTS, since=since, until=now, backfills=False)
         if history:
             text = quality_text.trend_page(history, pass_rate_chart(history), f"{now:%Y-%m-%d}")
             create_markdown_artifact(text, key=TREND, description=description)

@@ -13,6 +13,8 @@ from ffe.observe.masking import masked
 from ffe.risk.models import Sizing
 from ffe.sources.models import BarBatch
 
+_ENTITIES = str.maketrans({mark: f"&#{ord(mark)};" for mark in "&<>[]!`|\\*_~"})
+
 Judged = tuple[BarBatch, QualityReport]
 
 
@@ -107,7 +109,7 @@ def _answer_table(batch: BarBatch) -> list[str]:
     if not batch.answers:
         return []
     rows = [
-        f"| {answer.source} | {answer.outcome} | {answer.rows} | {answer.latency_ms:.0f} | {_cell(answer.message or '')} |"
+        f"| {answer.source} | {answer.outcome} | {answer.rows} | {answer.latency_ms:.0f} | {cell(answer.message or '')} |"
         for answer in batch.answers
     ]
     return ["\n".join(["| source | outcome | bars | ms | said |", "| --- | --- | ---: | ---: | --- |", *rows])]
@@ -140,5 +142,9 @@ def _minute(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def _cell(text: str) -> str:
-    return masked(text).replace("|", "\\|").replace("\n", " ")
+def cell(text: str) -> str:
+    """Text of others as one line of Markdown that shows it and does nothing else: no tag, link, image, code or table column.
+
+    Entities and not backslashes, on which renderers differ inside a table. They never stand for structure (CommonMark, section 2.5).
+    """
+    return " ".join(masked(text).splitlines()).translate(_ENTITIES)

@@ -45,8 +45,9 @@ _set_prefect_up()
 
 
 @pytest.fixture(autouse=True)
-def _environment_as_it_was() -> Iterator[None]:
-    """What a test (or a command it runs in process) puts into the environment ends with it."""
+def _environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test (or a command it runs in process) puts into the environment ends with it, and so does every secret that was loaded."""
+    monkeypatch.setattr("ffe.observe.masking._remembered", set())
     before = dict(os.environ)
     yield
     os.environ.clear()

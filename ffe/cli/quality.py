@@ -26,9 +26,11 @@ def quality(
     limit: LimitOption = 50,
     as_json: JsonOption = False,
     plot: Annotated[Path | None, typer.Option("--plot", help="Write the pass rate by day as a PNG.")] = None,
+    backfills: Annotated[bool, typer.Option("--backfills", help="Old bars that a backfill checked, too.")] = False,
 ) -> None:
     """Quality reports of the ledger, newest first, and the pass rate of each instrument over the last 30 days."""
-    history, trend = _read(None if instrument is None else parse_instrument(instrument).symbol, limit)
+    symbol = None if instrument is None else parse_instrument(instrument).symbol
+    history, trend = _read(symbol, limit, backfills=backfills)
     rates = pass_rates(trend)
     if plot is not None:
         _draw(trend, plot)
@@ -41,13 +43,13 @@ def quality(
     _print_rates(rates)
 
 
-def _read(symbol: str | None, limit: int) -> tuple[list[QualityPoint], list[QualityPoint]]:
+def _read(symbol: str | None, limit: int, *, backfills: bool) -> tuple[list[QualityPoint], list[QualityPoint]]:
     """The newest reports, and those of the trend."""
     ledger = Ledger.open(settings_from().resolved_ledger_url)
     try:
-        history = ledger.quality_history(symbol, limit)
+        history = ledger.quality_history(symbol, limit, backfills=backfills)
         since = history[0].checked_at - timedelta(days=TREND_DAYS) if history else None
-        return history, ledger.quality_history(symbol, TREND_REPORTS, since)
+        return history, ledger.quality_history(symbol, TREND_REPORTS, since, backfills=backfills)
     finally:
         ledger.close()
 

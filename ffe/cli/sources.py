@@ -1,39 +1,30 @@
 """`ffe sources`: may each bar source be asked now, what did it use of its budget, and what did it say last."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from rich.text import Text
+
+from ffe.cli.metrics import market_clock
 from ffe.cli.options import JsonOption, ModeOption, settings_from
-from ffe.cli.tables import print_rows
-from ffe.clock import OffsetClock, SystemClock, rfc3339
+from ffe.cli.tables import console, print_rows
+from ffe.clock import rfc3339
 from ffe.ledger.ledger import Ledger
 from ffe.settings import Settings
 from ffe.sources.factory import budget_of
 from ffe.sources.health import Circuit, Health, SourceState, Usage, day_of
 
-COLUMNS = (
-    "source",
-    "serves",
-    "state",
-    "until",
-    "failures",
-    "requests",
-    "limit",
-    "answered",
-    "failed",
-    "skipped",
-    "last_success",
-    "last_error",
-)
+COLUMNS = ("source", "state", "until", "failures", "requests", "today", "last_success")
 
 
 def sources(mode: ModeOption = None, as_json: JsonOption = False) -> None:
     """Health and budget of every bar source of a mode, as all processes share them."""
     settings = settings_from(mode=mode)
-    now = (SystemClock() if settings.clock is None else OffsetClock(settings.clock)).now()
     ledger = Ledger.open(settings.resolved_ledger_url)
     try:
+        now = market_clock(settings, ledger).now()
         known = {state.source: state for state in ledger.source_states(settings.mode.value, now)}
     finally:
         ledger.close()
@@ -41,7 +32,22 @@ def sources(mode: ModeOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps(rows))
     else:
-        print_rows("sources", rows, COLUMNS)
+        _print(rows)
+
+
+def _print(rows: Sequence[dict[str, Any]]) -> None:
+    """A table that fits 80 columns, and below it what went wrong last."""
+    print_rows("sources", [_short(row) for row in rows], COLUMNS)
+    for row in rows:
+        if row["last_error"] is not None:
+            console().print(Text(f"{row['source']}: {row['last_error']}"), soft_wrap=True)
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """`today`: answered, failed and skipped fetches of the UTC day."""
+    counted = None if row["limit"] is None else f"{row['requests']} of {row['limit']}"
+    today = f"{row['answered']} / {row['failed']} / {row['skipped']}"
+    return row | {"requests": counted, "today": today}
 
 
 def _names(settings: Settings) -> list[str]:

@@ -1,9 +1,14 @@
-"""Rich tables of what the commands print for people. Plain text, without colour, when stdout is not a terminal."""
+"""Rich tables of what the commands print for people. Plain text, without colour, when stdout is not a terminal.
 
+What venues and files say is printed as it is, less its control characters: none of it may move the cursor or colour the terminal.
+"""
+
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -12,9 +17,24 @@ COLOURS = {"BUY": "green", "SELL": "red", "HOLD": "yellow"}
 PLAIN_WIDTH = 200
 
 
+class PlainSpoken(Console):
+    """Prints no control characters but its own."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(without_controls(segment.text), segment.style)
+
+
+def without_controls(text: str) -> str:
+    """`text` less control and format characters (Unicode Cc and Cf: ESC, turns of direction), with its lines and tabs."""
+    if text.isprintable():
+        return text
+    return "".join(mark for mark in text if mark in "\n\t" or unicodedata.category(mark) not in ("Cc", "Cf"))
+
+
 def console() -> Console:
-    found = Console()
-    return found if found.is_terminal else Console(width=PLAIN_WIDTH, no_color=True)
+    found = PlainSpoken()
+    return found if found.is_terminal else PlainSpoken(width=PLAIN_WIDTH, no_color=True)
 
 
 def print_cycle(report: Mapping[str, Any]) -> None:
@@ -35,7 +55,7 @@ def print_cycle(report: Mapping[str, Any]) -> None:
     ):
         table.add_column(heading, no_wrap=True)
     for row in report["instruments"]:
-        table.add_row(*_cycle_row(row))
+        table.add_row(*(Text(each) if isinstance(each, str) else each for each in _cycle_row(row)))
     out.print(table)
     for row in report["instruments"]:
         for line in _notes(row):
@@ -85,5 +105,5 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*("-" if row.get(column) is None else str(row[column]) for column in columns))
+        table.add_row(*(Text("-" if row.get(column) is None else str(row[column])) for column in columns))
     out.print(table)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from ffe.cycle.engine import Engine
-from ffe.market.models import AssetClass, Instrument, Timeframe, parse_instrument
+from ffe.market.models import INSTRUMENTS, AssetClass, Instrument, Timeframe, parse_instrument
 from ffe.money import ZERO
 from ffe.orders.findings import Reconciliation
 from ffe.orders.models import Order
@@ -29,18 +29,25 @@ TRADING_HOURS = {AssetClass.CRYPTO: Decimal(365 * 24), AssetClass.FOREX: Decimal
 
 
 def held_there(engine: Engine, instrument: Instrument) -> list[Instrument]:
-    """Every instrument of the settings, and of a position of ours, in the same account: equity counts what is held of each.
+    """Every instrument of the settings, and whatever is held, in the same account: equity counts all of it.
 
     A spot account has one quote currency.
     """
     spot = instrument.asset_class is AssetClass.CRYPTO
-    held = [parse_instrument(position.instrument) for position in engine.ledger.positions() if position.units]
     others = [
         other
-        for other in dict.fromkeys((*engine.settings.instruments, *held))
-        if other.venue == instrument.venue and other != instrument and not (spot and other.quote != instrument.quote)
+        for other in _held_at(engine, instrument.venue)
+        if other != instrument and not (spot and other.quote != instrument.quote)
     ]
     return [instrument, *others]
+
+
+def _held_at(engine: Engine, venue: str) -> list[Instrument]:
+    """The settings' instruments at a venue, and whatever its account holds besides: equity that leaves one out looks like a loss."""
+    held = [position for position in engine.ledger.positions() if position.venue == venue]
+    names = [position.instrument for position in held if position.units or position.external]
+    known = [INSTRUMENTS[name] for name in names if name in INSTRUMENTS]
+    return list(dict.fromkeys((*engine.settings.instruments_at(venue), *known)))
 
 
 def managed(engine: Engine, broker: Broker, instrument: Instrument) -> VenuePosition:
@@ -142,9 +149,8 @@ def reconcile_venue(engine: Engine, venue: str, cycle_id: str) -> Reconciliation
         VenueError: a query failed, so that nothing is known: never taken as flat.
     """
     broker = engine.broker(venue)
-    wanted = engine.settings.instruments_at(venue)
     result = reconcile(engine.ledger, broker, engine.clock, cycle_id=cycle_id)
-    watch_equity(engine, broker, wanted)
+    watch_equity(engine, broker, _held_at(engine, venue))
     return result
 
 

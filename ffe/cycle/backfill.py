@@ -199,23 +199,25 @@ class _Work:
             return failed.model_copy(update={"error": masked(f"{type(error).__name__}: {error}")})
         if table.num_rows == 0:
             return failed.model_copy(update={"outcome": ChunkOutcome.EMPTY})
-        report = self._judged(table)
+        report, kept = self._judged(table)
         said = {"bars": table.num_rows, "batch_id": report.batch_id, "findings": report.findings}
         if not report.passed:
             return failed.model_copy(update=said)
+        if not kept:
+            return failed.model_copy(
+                update=said | {"error": "passed, and could not be written to the store: see the log"}
+            )
         missing = max(0, failed.missing - among(table, [span]).num_rows)
         return failed.model_copy(update=said | {"outcome": ChunkOutcome.KEPT, "missing": missing})
 
-    def _judged(self, table: pa.Table) -> QualityReport:
-        """Kept when it passes. A failed batch covers nothing; what was covered around it had passed before and stays."""
+    def _judged(self, table: pa.Table) -> tuple[QualityReport, bool]:
+        """The report, and whether the bars are in the store: kept when they pass. A failed batch covers nothing; what was covered around it had passed before and stays."""
         now, store = self.engine.clock.now(), self.engine.store
         batch = store.write_batch(self.instrument, self.timeframe, self.history.source, table, now)
         self.engine.ledger.record_batch(batch)
         report = self.validate(table, batch, now, calendar=self.engine.calendar(self.instrument).name)
         self.engine.ledger.record_quality(report)
-        if report.passed:
-            store.keep(batch, table)
-        return report
+        return report, report.passed and store.keep(batch, table)
 
     def _wanted(self, piece: Span) -> list[Span]:
         """The spans of `piece` that are not covered and in which the calendar expects a bar."""

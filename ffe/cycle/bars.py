@@ -17,13 +17,13 @@ from ffe.market.calendar import lookback_start
 from ffe.market.freshness import check_freshness
 from ffe.market.models import Instrument, Timeframe
 from ffe.market.pulse import PULSE_TIMEFRAMES
-from ffe.market.quality import Finding, Freshness, QualityReport, Reference, Severity
-from ffe.sources import crosscheck
+from ffe.market.quality import CROSS_CHECK, FRESHNESS_SUITE, Finding, Freshness, QualityReport, Reference, Severity
+from ffe.sources import alphavantage, crosscheck
 from ffe.sources.models import BarBatch
 
 # The pulse never spends the few requests that Alpha Vantage gives away.
-SPARED = frozenset({"alpha-vantage"})
-FRESHNESS_SUITE = "freshness"
+UNSETTLED = "sources disagreed, and no other one has agreed since: "
+SPARED = frozenset({alphavantage.NAME})
 
 
 class Validate(Protocol):
@@ -120,11 +120,12 @@ def freshness_of(engine: Engine, batch: BarBatch, now: datetime) -> Freshness:
     return check_freshness(batch.bar_close, batch.timeframe, now, calendar, engine.settings.freshness)
 
 
-def references(engine: Engine, batch: BarBatch, now: datetime) -> tuple[Reference, ...]:
-    """What other sources say of the same bars; none where there is no other, or nothing is due."""
+def references(engine: Engine, batch: BarBatch, now: datetime, *, again: bool = False) -> tuple[Reference, ...]:
+    """What other sources say of the same bars; none where there is no other, or nothing is due. `again` asks before it is due."""
     if not engine.settings.sources.cross_check:
         return ()
-    return crosscheck.references(engine.chain(batch.instrument.asset_class), engine.store, batch, now)
+    chain = engine.chain(batch.instrument.asset_class)
+    return crosscheck.references(chain, engine.store, batch, now, again=again)
 
 
 def gate(engine: Engine, batch: BarBatch, now: datetime, validate: Validate) -> Gated:
@@ -146,15 +147,31 @@ def _gated(
         engine.ledger.record_quality(report)
         return Gated(freshness=freshness, report=report)
     table = engine.store.load(batch)
-    others = references(engine, batch, now) if second_opinion else ()
+    dispute = _dispute(engine, batch)
+    others = references(engine, batch, now, again=dispute is not None) if second_opinion else ()
     calendar = engine.calendar(batch.instrument).name
     report = validate(table, batch, now, others, calendar=calendar).model_copy(update={"freshness": freshness})
+    if dispute is not None and not crosscheck.timely(others, batch):
+        report = report.model_copy(update={"findings": (_unsettled(dispute), *report.findings)})
     engine.ledger.record_quality(report)
     if not report.passed:
         engine.store.forget(batch)
         return Gated(freshness=freshness, report=report)
     engine.store.keep(batch, table)
     return Gated(freshness=freshness, report=report, table=table)
+
+
+def _dispute(engine: Engine, batch: BarBatch) -> str | None:
+    """What another source last said against these bars; None where none did, or nobody is to be asked any more."""
+    if not engine.settings.sources.cross_check:
+        return None
+    return engine.ledger.disputed(batch.instrument.symbol, batch.timeframe, CROSS_CHECK)
+
+
+def _unsettled(dispute: str) -> Finding:
+    """A disagreement lasts until another source agrees: one that can't be asked just now has not changed its mind."""
+    text = dispute if dispute.startswith(UNSETTLED) else f"{UNSETTLED}{dispute}"
+    return Finding(check=CROSS_CHECK, severity=Severity.CRITICAL, message=text)
 
 
 def gate_frame(engine: Engine, frame: BarBatch, base: BarBatch, validate: Validate) -> Gated:

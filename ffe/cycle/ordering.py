@@ -14,7 +14,7 @@ from ffe.cycle.engine import Engine
 from ffe.cycle.steps import Cycle
 from ffe.decision.models import Action, Author, Context, Decision
 from ffe.market.models import Instrument, Timeframe
-from ffe.money import ZERO
+from ffe.money import ZERO, plain
 from ffe.orders.models import Intent, Leg, Order, OrderState
 from ffe.orders.resolve import UNSENT
 from ffe.orders.service import OrderService
@@ -22,9 +22,12 @@ from ffe.orders.switch import SwitchState
 from ffe.risk.gate import TradePlan, plan_trade
 from ffe.risk.models import Denial
 from ffe.sources.models import BarBatch
+from ffe.venues.models import Quote
 
 # Legs that a model's decision may lead to; the others belong to protection and to the kill switch.
 DECIDED = (Leg.ENTRY, Leg.EXIT)
+# As between two sources of the same bars, or five average ranges where a bar spans more.
+QUOTE_DIVERGENCE, QUOTE_RANGES = Decimal("0.02"), 5
 # Nobody is asked in these positions of the switch.
 STOPPED = frozenset({SwitchState.HALT, SwitchState.FLATTEN})
 
@@ -70,6 +73,9 @@ def plan_order(engine: Engine, decision: Decision, context: Context, batch: BarB
     account = broker.account_state(held_there(engine, instrument))
     spec, quote = broker.spec(instrument), broker.quote(instrument)
     engine.ledger.record_spec(spec)
+    elsewhere = _elsewhere(context, quote)
+    if elsewhere is not None:
+        return _refused(engine, decision, Author.DATA_GATE, elsewhere)
     outcome = plan_trade(
         decision,
         context_atr=context.atr,
@@ -95,6 +101,22 @@ def plan_order(engine: Engine, decision: Decision, context: Context, batch: BarB
     engine.ledger.record_decision(decision)
     engine.ledger.record_sizing(decision.id, outcome.sizing, verdicts=outcome.verdicts)
     return Planned(decision=decision, plan=outcome, available=account.available, available_at=available_at)
+
+
+def _elsewhere(context: Context, quote: Quote) -> Denial | None:
+    """Bars whose newest close is nowhere near the quote that would be traded on are of another market, unit or hour.
+
+    A market moves on after its bar closed: several average ranges are allowed, and never less than `QUOTE_DIVERGENCE`.
+    """
+    middle, close = (quote.bid + quote.ask) / 2, context.last_close
+    limit = max(QUOTE_DIVERGENCE, QUOTE_RANGES * context.atr / close)
+    apart = abs(middle - close) / close
+    if apart <= limit:
+        return None
+    reason = (
+        f"the bars close at {plain(close)} and the venue quotes {plain(middle)}: {apart:.2%} apart, limit {limit:.2%}"
+    )
+    return Denial(code="quote_divergence", reason=reason)
 
 
 def _stopped(engine: Engine, intent: Intent) -> tuple[Author, Denial] | None:

@@ -11,7 +11,7 @@ from ffe.errors import LedgerError
 from ffe.ledger.rows import insert_once, record_of, values_of
 from ffe.ledger.tables import BarBatchRow, InstrumentSpecRow, QualityReportRow
 from ffe.market.models import INSTRUMENTS
-from ffe.market.quality import QualityPoint, QualityReport, Severity
+from ffe.market.quality import FRESHNESS_SUITE, QualityPoint, QualityReport, Severity
 from ffe.sources.models import BarBatch
 from ffe.venues.models import InstrumentSpec
 
@@ -45,20 +45,45 @@ def record_quality(session: Session, report: QualityReport) -> None:
 
 
 def passed_report(session: Session, batch_id: str) -> QualityReport | None:
-    """The newest report by which exactly these bars passed for a decision; None when they never did."""
-    query = select(QualityReportRow).where(
-        QualityReportRow.batch_id == batch_id,
-        col(QualityReportRow.passed),
-        col(QualityReportRow.freshness).is_not(None),
+    """The newest report on exactly these bars by the suite, for a decision; None when there is none or it failed."""
+    query = _judged().where(col(QualityReportRow.batch_id) == batch_id)
+    row = session.exec(_newest(query)).first()
+    return None if row is None or not row.passed else record_of(QualityReport, row)
+
+
+def disputed(session: Session, instrument: str, timeframe: str, check: str) -> str | None:
+    """What `check` said against the newest bars that the suite judged for a decision; None when it had nothing to say."""
+    query = _judged().join(BarBatchRow, col(BarBatchRow.id) == col(QualityReportRow.batch_id))
+    query = query.where(col(BarBatchRow.instrument) == instrument, col(BarBatchRow.timeframe) == timeframe)
+    row = session.exec(_newest(query)).first()
+    findings = [] if row is None else record_of(QualityReport, row).critical
+    return next((finding.message for finding in findings if finding.check == check), None)
+
+
+def _judged() -> Any:
+    """Reports of the suite on bars that were to be decided on: no backfill's, and no stale batch's, which the suite never saw."""
+    return select(QualityReportRow).where(
+        col(QualityReportRow.freshness).is_not(None), col(QualityReportRow.suite) != FRESHNESS_SUITE
     )
-    row = session.exec(query.order_by(col(QualityReportRow.checked_at).desc()).limit(1)).first()
-    return None if row is None else record_of(QualityReport, row)
+
+
+def _newest(query: Any) -> Any:
+    return query.order_by(col(QualityReportRow.checked_at).desc(), col(QualityReportRow.id)).limit(1)
 
 
 def quality_history(
-    session: Session, instrument: str | None, limit: int, since: datetime | None = None
+    session: Session,
+    instrument: str | None,
+    limit: int,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    *,
+    backfills: bool = True,
 ) -> list[QualityPoint]:
-    """Reports with the batch that each one is about, newest first; of all instruments when None is named."""
+    """Reports with the batch that each one is about, newest first; of all instruments when None is named.
+
+    Without `backfills` only those of bars that were to be decided on: nobody asked whether the others are fresh.
+    """
     columns = [
         *(getattr(QualityReportRow, name) for name in _OF_REPORT),
         *(getattr(BarBatchRow, name) for name in _OF_BATCH),
@@ -66,6 +91,10 @@ def quality_history(
     query: Any = sa_select(col(QualityReportRow.id).label("report_id"), *columns).join(
         BarBatchRow, col(BarBatchRow.id) == col(QualityReportRow.batch_id)
     )
+    if not backfills:
+        query = query.where(col(QualityReportRow.freshness).is_not(None))
+    if until is not None:
+        query = query.where(col(QualityReportRow.checked_at) <= until)
     if instrument is not None:
         query = query.where(col(BarBatchRow.instrument) == instrument)
     if since is not None:

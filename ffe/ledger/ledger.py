@@ -79,16 +79,27 @@ class Ledger(OrderLedger, AccountLedger, SourceLedger):
             evidence.record_quality(session, report)
 
     def passed_report(self, batch_id: str) -> QualityReport | None:
-        """The newest report by which exactly these bars passed for a decision; None when they never did."""
+        """The newest report on exactly these bars by the suite, for a decision; None when there is none or it failed."""
         with self.database.read() as session:
             return evidence.passed_report(session, batch_id)
 
-    def quality_history(
-        self, instrument: str | None = None, limit: int = 200, since: datetime | None = None
-    ) -> list[QualityPoint]:
-        """Every report on the bars of an instrument (of all of them when None), newest first; `since` is the earliest check."""
+    def disputed(self, instrument: str, timeframe: Timeframe, check: str) -> str | None:
+        """What `check` said against the newest bars that the suite judged for a decision; None when it had nothing to say."""
         with self.database.read() as session:
-            return evidence.quality_history(session, instrument, limit, since)
+            return evidence.disputed(session, instrument, timeframe.value, check)
+
+    def quality_history(
+        self,
+        instrument: str | None = None,
+        limit: int = 200,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        backfills: bool = True,
+    ) -> list[QualityPoint]:
+        """Reports of bar batches checked in [since, until], newest first; without `backfills` only of bars that were to be decided on."""
+        with self.database.read() as session:
+            return evidence.quality_history(session, instrument, limit, since, until, backfills=backfills)
 
     def record_spec(self, spec: InstrumentSpec) -> None:
         with self.database.write() as session:

@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 from ffe.market.models import Timeframe
 
+# The gate before the suite, and the check on other sources: names that other rooms look for in a report.
+FRESHNESS_SUITE = "freshness"
+CROSS_CHECK = "cross-check"
+
 
 class Severity(StrEnum):
     """critical stops the trade, warning goes into the prompt and the artifact, info into the log."""

@@ -1,5 +1,9 @@
-"""Secrets out of everything that a person or a database will keep: by value, for the ones we hold, and by pattern, for the rest."""
+"""Secrets out of everything that a person or a database will keep: by value, for the ones we hold, and by pattern, for the rest.
 
+Held are the environment's, and those that `remember` was told: loaded settings tell theirs, which may come from a file alone.
+"""
+
+import json
 import os
 import re
 
@@ -13,6 +17,15 @@ PATTERNS = (
 )
 SECRET_NAMES = re.compile(r"(?i)(TOKEN|SECRET|PASSWORD|API_KEY|AUTH_STRING)")
 SHORTEST = 6
+# Line ends of a PEM: real, or printed as text, also when that text was printed once more.
+_LINE_END = re.compile(r"\\+r\\+n|\\+n|\r?\n")
+
+_remembered: set[str] = set()
+
+
+def remember(secret: str) -> None:
+    """From now on `masked` takes `secret` out in this process: whole, line by line, and as JSON prints it."""
+    _remembered.update(_forms(secret))
 
 
 def masked(text: str, most: int | None = None) -> str:
@@ -28,9 +41,17 @@ def masked(text: str, most: int | None = None) -> str:
 
 
 def _held() -> list[str]:
-    """Values of the environment's secrets, longest first so that no part of one is left over; a PEM also by its lines."""
-    found = set()
+    """Every form of every secret, longest first so that no part of one is left over."""
+    found = set(_remembered)
     for name, value in os.environ.items():
         if SECRET_NAMES.search(name) and name.startswith(("FFE_", "PREFECT_", "OLLAMA_")):
-            found |= {value.strip(), *re.split(r"\\n|\n", value.strip())}
-    return sorted((value for value in found if len(value) >= SHORTEST), key=len, reverse=True)
+            found |= _forms(value)
+    return sorted(found, key=len, reverse=True)
+
+
+def _forms(secret: str) -> set[str]:
+    """A PEM's BEGIN and END are no secret, and the pattern of every other PEM needs them."""
+    whole = secret.strip()
+    texts = {whole, *(line.strip() for line in _LINE_END.split(whole) if "-----" not in line)}
+    printed = {json.dumps(text, ensure_ascii=escaped)[1:-1] for text in texts for escaped in (True, False)}
+    return {text for text in texts | printed if len(text) >= SHORTEST}

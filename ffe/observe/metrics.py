@@ -23,6 +23,7 @@ from ffe.market.freshness import check_freshness
 from ffe.market.models import INSTRUMENTS
 from ffe.market.quality import Freshness
 from ffe.settings import Settings
+from ffe.sources.alphavantage import NAME as ALPHA_VANTAGE
 from ffe.sources.health import Circuit, SourceState, Usage
 from ffe.sources.models import Outcome
 
@@ -119,7 +120,8 @@ def _sources(states: list[SourceState]) -> Iterator[Metric]:
     )
     circuit = GaugeMetricFamily("source_circuit_closed", "0 while a source is left alone.", labels=("source",))
     for state in states:
-        requests.add_metric((state.source,), state.today.requests)
+        if state.today.requests or state.source == ALPHA_VANTAGE:
+            requests.add_metric((state.source,), state.today.requests)
         circuit.add_metric((state.source,), state.circuit is Circuit.CLOSED)
     yield from (requests, circuit)
 

@@ -20,7 +20,7 @@ from ffe.sources.alphavantage_http import Query
 from ffe.sources.alphavantage_reply import BurstError, PlanError, QuotaSpentError, read_rows
 from ffe.sources.health import Budget, SourceLog
 from ffe.sources.models import BAR_SCHEMA, PRICE_BAR_SCHEMA
-from ffe.sources.rows import Row, bar_table
+from ffe.sources.rows import Row, bar_table, complete
 
 NAME = "alpha-vantage"
 URL = "https://www.alphavantage.co/query"
@@ -76,7 +76,8 @@ class AlphaVantageSource:
         """
         now = self._clock.now()
         rows = self._rows(instrument, timeframe, more=(now - start) // timeframe.duration >= COMPACT)
-        kept = [row for row in rows if start <= row["time"] < end and row["time"] + timeframe.duration <= now]
+        rows = complete(self.name, rows, timeframe, now, self._clock.now())
+        kept = [row for row in rows if start <= row["time"] < end]
         return bar_table(kept, BAR_SCHEMA if instrument.asset_class is AssetClass.CRYPTO else PRICE_BAR_SCHEMA)
 
     def _rows(self, instrument: Instrument, timeframe: Timeframe, *, more: bool) -> list[Row]:

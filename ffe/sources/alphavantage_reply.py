@@ -15,6 +15,8 @@ from ffe.sources.rows import Row, number
 
 _BURST = re.compile(r"per second|per-second|spreading out|burst pattern|calls per minute", re.IGNORECASE)
 _PER_DAY = re.compile(r"(requests|calls) per day", re.IGNORECASE)
+# Characters of a message that are looked at; the real ones have some 300.
+_MOST_SAID = 16_384
 _PLAN_WORDS = ("endpoint", "feature", "parameter value")
 _UNKNOWN = "invalid api call"
 _PRICES = {
@@ -55,12 +57,12 @@ def read_rows(reply: Mapping[str, Any], *, volume: bool) -> list[Row]:
 
 def _refuse_words(reply: Mapping[str, Any]) -> None:
     if "Error Message" in reply:
-        text = masked(str(reply["Error Message"]))
+        text = masked(str(reply["Error Message"])[:_MOST_SAID])
         kind: type[SourceError] = NotOfferedError if _UNKNOWN in text.lower() else PermanentSourceError
         raise kind(f"alpha-vantage: {text}")
     for name in ("Information", "Note"):
         if name in reply:
-            text = masked(str(reply[name]))
+            text = masked(str(reply[name])[:_MOST_SAID])
             raise _meaning(text)(f"alpha-vantage: {text}")
 
 

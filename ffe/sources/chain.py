@@ -190,5 +190,19 @@ def _no_source(
         transient=any(isinstance(each, TransientSourceError) for each in errors),
         instrument=wanted.instrument.symbol,
     )
-    error.__cause__ = ExceptionGroup("what each source said", errors) if errors else None
+    error.__cause__ = ExceptionGroup("what each source said", [_printable(each) for each in errors]) if errors else None
     return error
+
+
+def _printable(error: Exception) -> Exception:
+    """`error`; where what it and its causes say holds a secret, one of its type with its masked words, its masked traceback as a note.
+
+    Whoever runs the fetch prints the causes without asking `masked`.
+    """
+    # Without frames: a line of source with `token=` is no secret.
+    said = "".join(traceback.format_exception(error, limit=0))
+    if masked(said) == said:
+        return error
+    shown = type(error).__new__(type(error), _short(error))
+    shown.add_note(masked("".join(traceback.format_exception(error)), most=MOST))
+    return shown

@@ -14,7 +14,7 @@ from ffe.errors import PermanentSourceError
 from ffe.market.models import Instrument, Timeframe
 from ffe.sources.faults import source_errors
 from ffe.sources.models import BAR_SCHEMA
-from ffe.sources.rows import Row, bar_table, epoch, field, number
+from ffe.sources.rows import Row, bar_table, complete, epoch, field, number
 from ffe.venues.clients import CoinbaseClient
 
 # The specification says 350 and others met 300: the smaller one is right under both.
@@ -47,9 +47,10 @@ class CoinbaseSource:
         while start < end:
             until = min(end, timeframe.floor(start) + PAGE * timeframe.duration)
             page = self._page(instrument, timeframe, start, until)
+            page = complete(self.name, page, timeframe, now, self._clock.now())
             rows += [row for row in page if start <= row["time"] < until]
             start = until
-        return bar_table([row for row in rows if row["time"] + timeframe.duration <= now], BAR_SCHEMA)
+        return bar_table(rows, BAR_SCHEMA)
 
     def _page(self, instrument: Instrument, timeframe: Timeframe, start: datetime, until: datetime) -> list[Row]:
         """Buckets of [start, until), oldest first. One second is left off, so that an inclusive `end` does not add a bucket."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from ffe.clock import parse_time, rfc3339
-from ffe.sources.files import replace
+from ffe.sources.files import holds, replace
 from ffe.sources.spans import Span, outside
 
 INDEX_NAME = "coverage.json"
@@ -92,7 +92,7 @@ def save(folder: Path, coverage: Coverage) -> None:
     document = {"sha256": _digest(covered, files), "covered": covered, "files": files}
     content = json.dumps(document, indent=1).encode()
     path = folder / INDEX_NAME
-    if not path.exists() or path.read_bytes() != content:
+    if not holds(path, content):
         replace(path, content)
 
 

@@ -5,6 +5,7 @@ request budget only out of its first half: the other half is kept for the day wh
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -22,20 +23,30 @@ SHARE = 0.5
 BARS = 3
 
 
-def references(chain: SourceChain, store: BarStore, batch: BarBatch, now: datetime) -> tuple[Reference, ...]:
+def references(
+    chain: SourceChain, store: BarStore, batch: BarBatch, now: datetime, *, again: bool = False
+) -> tuple[Reference, ...]:
     """Closes by sources other than the batch's, with opens in [first_open, bar_close), oldest first for each source.
 
-    Empty where nobody knows. A source that fails gives no reference; it never raises here.
+    `again`: after a disagreement another source is asked before its hour is over. Empty where nobody knows. A source that fails gives no reference; it never raises here.
     """
     if not chain.settings.cross_check:
         return ()
     others = [source.name for source in chain.sources if source.name != batch.source]
-    return tuple(found for name in others for found in _of_source(chain, store, batch, name, now))
+    return tuple(found for name in others for found in _of_source(chain, store, batch, name, now, again=again))
 
 
-def _of_source(chain: SourceChain, store: BarStore, batch: BarBatch, name: str, now: datetime) -> list[Reference]:
+def timely(found: Sequence[Reference], batch: BarBatch) -> bool:
+    """Whether one of them is about the newest bars of `batch`, so that it may end a disagreement."""
+    oldest = batch.last_open - (BARS - 1) * batch.timeframe.duration
+    return any(reference.open >= oldest for reference in found)
+
+
+def _of_source(
+    chain: SourceChain, store: BarStore, batch: BarBatch, name: str, now: datetime, *, again: bool
+) -> list[Reference]:
     closes = _stored(store, batch, name)
-    if batch.last_open not in closes and _due(chain, batch, name, now):
+    if batch.last_open not in closes and (again or _due(chain, batch, name, now)):
         closes |= _fresh(chain, batch, name)
     inside = sorted(moment for moment in closes if batch.first_open <= moment < batch.bar_close)
     return [Reference(source=name, open=moment, close=closes[moment]) for moment in inside]

@@ -1,6 +1,7 @@
 """Files that are never half written: write beside, sync, rename; and an advisory lock on a folder.
 
-A reader sees the old file or the new one. The lock ends with its holder, also when that is killed.
+A reader sees the old file or the new one. The lock ends with its holder, also when that is killed. A fault of the local disk is a
+`DataError` to who reads or keeps bars: it says nothing of the venue whose bars they are.
 """
 
 import fcntl
@@ -32,6 +33,25 @@ def replace(path: Path, content: bytes) -> None:
         Path(name).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def holds(path: Path, content: bytes) -> bool:
+    """Whether the file is there and has exactly these bytes. One that can't be read has not."""
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+@contextmanager
+def disk_faults(place: Path, what: str) -> Iterator[None]:
+    """OSError inside becomes DataError that says `what` could not be done with the file, or with `place` where no file is named."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{error.filename2 or error.filename or place} can't be {what}: {error.strerror or error}"
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from ffe.errors import PermanentSourceError
 from ffe.market.models import Instrument, Timeframe
 from ffe.sources.faults import source_errors
 from ffe.sources.models import QUOTED_BAR_SCHEMA
-from ffe.sources.rows import Row, bar_table, field, moment, number
+from ffe.sources.rows import Row, bar_table, complete, field, moment, number
 from ffe.venues.clients import OandaClient
 
 PAGE = 5000
@@ -41,7 +41,8 @@ class OandaSource:
 
     def fetch(self, instrument: Instrument, timeframe: Timeframe, start: datetime, end: datetime) -> pa.Table:
         """Bars of `QUOTED_BAR_SCHEMA`; `volume` is OANDA's number of ticks. See `BarSource.fetch`."""
-        begin, end = start, min(end, self._clock.now())
+        now = self._clock.now()
+        begin, end = start, min(end, now)
         rows: list[Row] = []
         while begin < end:
             count = min(PAGE, (end - begin) // timeframe.duration + 1)
@@ -50,6 +51,7 @@ class OandaSource:
             if len(candles) < count:
                 break
             begin = _after(candles, begin, timeframe.duration)
+        rows = complete(self.name, rows, timeframe, now, self._clock.now())
         return bar_table([row for row in rows if start <= row["time"] < end], QUOTED_BAR_SCHEMA)
 
     def _page(self, instrument: Instrument, timeframe: Timeframe, start: datetime, count: int) -> list[Any]:

@@ -11,11 +11,14 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from ffe.clock import parse_time
+from ffe.clock import parse_time, rfc3339
 from ffe.errors import PermanentSourceError
+from ffe.market.freshness import FUTURE_TOLERANCE
+from ffe.market.models import Timeframe
 from ffe.money import decimal
 
 Row = Mapping[str, Any]
+MOST_PLACES = 40
 Parsed = TypeVar("Parsed")
 
 
@@ -32,7 +35,7 @@ def field(record: Any, *path: str) -> Any:
 def number(record: Any, *path: str) -> Decimal:
     """Exact Decimal of a printed number; raises PermanentSourceError naming field and value."""
     value = field(record, *path)
-    return _parsed(decimal, value, path, record)
+    return _parsed(_storable, value, path, record)
 
 
 def moment(record: Any, *path: str) -> datetime:
@@ -43,6 +46,19 @@ def moment(record: Any, *path: str) -> datetime:
 def epoch(record: Any, *path: str) -> datetime:
     """UTC time of printed whole Unix seconds; raises PermanentSourceError naming field and value."""
     return _parsed(lambda value: datetime.fromtimestamp(int(value), UTC), field(record, *path), path, record)
+
+
+def complete(source: str, rows: Sequence[Row], timeframe: Timeframe, asked_at: datetime, now: datetime) -> list[Row]:
+    """The rows of bars that were over when the source was asked; `now` is when its reply had come.
+
+    Raises:
+        PermanentSourceError: a bar opens after `now`: nobody can have seen it, and the times of the others can't be trusted either.
+    """
+    newest = max((row["time"] for row in rows), default=now)
+    if newest > now + FUTURE_TOLERANCE:
+        said = f"{source} prints a bar that opens at {rfc3339(newest)}, and it is {rfc3339(now)} by the clock here"
+        raise PermanentSourceError(said)
+    return [row for row in rows if row["time"] + timeframe.duration <= asked_at]
 
 
 def bar_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
@@ -59,6 +75,15 @@ def bar_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         except pa.ArrowException as error:
             raise PermanentSourceError(f"{column.name} does not fit {column.type}: {error}") from error
     return pa.table(columns, schema=schema)
+
+
+def _storable(value: Any) -> Decimal:
+    """A number with more places than any price has ends the whole process inside Arrow, a zero with such an exponent too."""
+    found = decimal(value)
+    exponent = found.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -MOST_PLACES or found.adjusted() > MOST_PLACES:
+        raise ValueError(f"more than {MOST_PLACES} places")
+    return found
 
 
 def _parsed(parse: Callable[[Any], Parsed], value: Any, path: tuple[str, ...], record: Any) -> Parsed:

@@ -2,10 +2,14 @@
 
 The partitions are a cache of what the venues said: only bars that passed the suite are kept there (`keep`), together with the span
 that they cover. The batch is the evidence of what one decision saw: its file is named by the sha256 of its own bytes, so its id is
-checked again at every load. Bars of sim, paper, practice and live never mix: `feed` is the first folder.
+checked again at every load. Bars of sim, paper, practice and live never mix: `feed` is the first folder. A cache that the disk will
+not take costs requests and no cycle: `keep`, `forget` and `distrust` say so in the log and go on.
 """
 
 import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +22,12 @@ from ffe.errors import DataError
 from ffe.market.calendar import Calendar
 from ffe.market.models import Instrument, Timeframe
 from ffe.sources import spans
-from ffe.sources.files import parquet_bytes, read_parquet, replace
+from ffe.sources.files import holds, parquet_bytes, read_parquet, replace
 from ffe.sources.models import BarBatch, SourceAnswer
 from ffe.sources.partition import Partition
 from ffe.sources.spans import Span
+
+log = logging.getLogger(__name__)
 
 
 class Gap(NamedTuple):
@@ -44,34 +50,44 @@ class BarStore:
         Nothing becomes covered by this: a fetch asks for these bars again. `keep` is the way for bars that passed.
 
         Raises:
-            DataError: a stored month has other columns than `table`, or can't be read; the message names the file.
+            DataError: a stored month has other columns than `table`, or can't be read or written; the message names the file.
         """
         self._partition(instrument, timeframe, source).upsert(table)
 
-    def keep(self, batch: BarBatch, table: pa.Table) -> None:
+    def keep(self, batch: BarBatch, table: pa.Table) -> bool:
         """Store the bars of a batch that passed, and mark [first_open, bar_close) covered. Again, it changes nothing.
 
         Inside that span `table` is the whole truth: a bar that the venue has withdrawn since goes. A month file that can't be read
-        is replaced.
+        is replaced; where that can't be done either, the store keeps what it had, the log says so, and the
+        answer is False.
         """
-        self._of(batch).keep(table, (batch.first_open, batch.bar_close))
+        with _only_a_cache(batch.source, batch.instrument, batch.timeframe):
+            self._of(batch).keep(table, (batch.first_open, batch.bar_close))
+            return True
+        return False
 
     def forget(self, batch: BarBatch) -> None:
         """Drop the coverage of [first_open, bar_close) of a batch that failed, so that the next fetch takes it all fresh."""
-        self._of(batch).forget((batch.first_open, batch.bar_close))
+        with _only_a_cache(batch.source, batch.instrument, batch.timeframe):
+            self._of(batch).forget((batch.first_open, batch.bar_close))
 
     def distrust(self, instrument: Instrument, timeframe: Timeframe, source: str) -> None:
         """Drop all coverage of a partition: another feed answers under this name now."""
-        self._partition(instrument, timeframe, source).forget_all()
+        with _only_a_cache(source, instrument, timeframe):
+            self._partition(instrument, timeframe, source).forget_all()
 
     def covered(self, instrument: Instrument, timeframe: Timeframe, source: str) -> list[Span]:
-        """Spans that were asked, answered and passed, oldest first. Spans that touch are one."""
+        """Spans that were asked, answered and passed, oldest first. Spans that touch are one.
+
+        Raises:
+            DataError: the partition can't be read; the message names the file.
+        """
         return self._partition(instrument, timeframe, source).covered()
 
     def missing(
         self, instrument: Instrument, timeframe: Timeframe, source: str, start: datetime, end: datetime
     ) -> list[Span]:
-        """The parts of [start, end) that are not covered, oldest first."""
+        """The parts of [start, end) that are not covered, oldest first. Raises what `covered` raises."""
         return spans.missing(self.covered(instrument, timeframe, source), start, end)
 
     def known(
@@ -131,7 +147,7 @@ class BarStore:
         content = parquet_bytes(table, about)
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.root / "batches" / sha256[:2] / f"{sha256}.parquet"
-        if not path.exists() or path.read_bytes() != content:
+        if not holds(path, content):
             replace(path, content)
         opens = table.column("time")
         return BarBatch(
@@ -169,6 +185,16 @@ class BarStore:
     def _partition(self, instrument: Instrument, timeframe: Timeframe, source: str) -> Partition:
         names = f"feed={self.feed}", f"source={source}", f"instrument={instrument.symbol}"
         return Partition(self.root.joinpath(*names, f"timeframe={timeframe.value}"))
+
+
+@contextmanager
+def _only_a_cache(source: str, instrument: Instrument, timeframe: Timeframe) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        log.warning(
+            "the cache of %s bars of %s by %s stays as it was: %s", timeframe.value, instrument.symbol, source, error
+        )
 
 
 def _runs(opens: np.ndarray, absent: np.ndarray) -> list[Gap]:

@@ -308,3 +308,12 @@ def test_history_comes_from_the_first_source_and_from_no_other(chained: Any, ven
 def test_a_first_source_without_a_bar_there_answers_an_empty_table(chained: Any, venue: Venue) -> None:
     venue.quiet = [(day(1, 1), day(3, 2))]
     assert chained[0].fetch(BTC, H1, day(3, 1), day(3, 2)).num_rows == 0
+
+
+def test_a_chunk_that_passed_and_could_not_be_written_is_no_chunk_that_was_kept(
+    fill: Callable[..., Backfilled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BarStore, "keep", lambda store, batch, table: False)
+    result = fill()
+    assert set(outcomes(result)) == {"failed"}
+    assert "could not be written" in result.failed[0].why

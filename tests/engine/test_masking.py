@@ -1,10 +1,22 @@
 """Secrets are masked by value and by pattern, wherever they turn up."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from ffe.observe.masking import masked
+from ffe.observe import masking
+from ffe.observe.masking import masked, remember
+from ffe.settings import load_settings
 
 PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIcanarycanary\nAAAAcanary2\n-----END EC PRIVATE KEY-----\n"
+
+OTHER_PEM = "-----BEGIN EC PRIVATE KEY-----\nQQ\n-----END EC PRIVATE KEY-----"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_remembered", set())
 
 
 @pytest.mark.parametrize(
@@ -37,3 +49,49 @@ def test_a_long_text_is_cut_in_the_middle_after_masking(monkeypatch: pytest.Monk
     assert shown.endswith("b" * 50)
     assert "c4n4ry" not in shown
     assert "characters cut" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".env", "FFE_OANDA__TOKEN=c4n4ry-value\nFFE_COINBASE__API_SECRET={pem}\n"),
+        ("ffe.toml", '[oanda]\ntoken = "c4n4ry-value"\n[coinbase]\napi_secret = "{pem}"\n'),
+    ],
+)
+def test_secrets_of_a_file_are_masked_once_settings_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(text.replace("{pem}", PEM.strip().replace("\n", "\\n")))
+    load_settings()
+    assert masked("token c4n4ry-value, line MHcCAQEEIcanarycanary") == "token <masked>, line <masked>"
+
+
+def test_secrets_given_by_the_caller_are_masked_too() -> None:
+    load_settings(alpha_vantage={"api_key": "c4n4ry-value"})
+    assert masked("key c4n4ry-value") == "key <masked>"
+
+
+def test_a_remembered_secret_is_masked_as_it_is_and_as_json_prints_it() -> None:
+    secret = 'c4n4ry"quoted\\and\u00e9'
+    remember(secret)
+    assert masked(f"{secret} {json.dumps(secret)} {json.dumps(secret, ensure_ascii=False)}") == (
+        '<masked> "<masked>" "<masked>"'
+    )
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\\n", "\\\\n", "\r\n"])
+def test_a_remembered_pem_is_masked_whatever_its_line_ends(line_end: str) -> None:
+    remember(PEM)
+    assert "canary" not in masked(PEM.splitlines()[1] + line_end + PEM.splitlines()[2])
+    assert masked(PEM.strip().replace("\n", line_end)) in {"<masked>", "<private key>"}
+
+
+def test_remembering_one_pem_does_not_open_another() -> None:
+    remember(PEM)
+    assert masked(OTHER_PEM) == "<private key>"
+
+
+def test_what_is_too_short_to_be_a_secret_is_not_masked() -> None:
+    remember("demo")
+    assert masked("the demo key") == "the demo key"

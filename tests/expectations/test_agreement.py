@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from excerpts import KINDS, PRICES, Rows, as_table
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from expectations.activity import agreeing
+from expectations.activity import DIVERGENCE, agreeing
 from expectations.validate import _judged_frame
 from ffe.market.quality import QualityReport, Reference, Severity
 
@@ -34,6 +36,21 @@ def test_closes_more_than_two_percent_apart_are_critical(
     report = validate("EURUSD", rows, references=(says(rows[-1], factor),))
     assert report.passed is passes
     assert ("cross-check" in checks(report)) is not passes
+
+
+@settings(max_examples=150, deadline=None)
+@given(low=st.decimals("0.00000100", "90000", places=8))
+def test_exactly_two_percent_passes_and_a_millionth_more_does_not(low: Decimal) -> None:
+    assert apart(low, low * Decimal("1.02")) == apart(low * Decimal("1.02"), low) == 0
+    assert apart(low, low * Decimal("1.020001")) == apart(low * Decimal("1.020001"), low) == 1
+
+
+def apart(ours: Decimal, theirs: Decimal) -> int:
+    """How many sources are too far away, of one."""
+    row = KINDS["OANDA"].rows()[-1] | {"close": ours}
+    said = [{"source": "x", "open": row["time"].isoformat(), "close": str(theirs)}]
+    breach = agreeing(_judged_frame(as_table([row])), said, DIVERGENCE)
+    return 0 if breach is None else breach.count
 
 
 def test_the_finding_names_source_time_both_closes_and_the_distance(real_rows: RealRows, validate: Validate) -> None:

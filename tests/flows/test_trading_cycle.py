@@ -210,3 +210,33 @@ async def test_the_report_is_published_as_artifacts_a_person_can_read(
     assert set(by_key) - pages - {"quality-trend"} == {"cycle-5m", "decisions-5m", "sizing-5m"} | of_bars
     assert "EURUSD" in by_key["cycle-5m"]
     assert "FILLED" in by_key["cycle-5m"]
+
+
+@pytest.mark.parametrize(("symbol", "route"), [("BTCUSD", "coinbase.best_bid_ask"), ("EURUSD", "oanda.pricing")])
+async def test_bars_far_from_the_quote_that_would_be_traded_on_lead_to_no_order(
+    symbol: str, route: str, serve: Any, engine_on: Any, run_cycle: Any
+) -> None:
+    venue = serve()
+    engine = engine_on(venue)
+    jump = {"kind": "price_jump", "route": route, "instrument": symbol, "percent": "5"}
+    venue.control("/faults", faults=[jump])
+    row = (await run_cycle(engine, symbol)).row(symbol)
+    assert row["quality"]["passed"] is True
+    decision = row["decision"]
+    assert (decision["action"], decision["decided_by"], decision["reason_code"]) == (
+        "HOLD",
+        "data-gate",
+        "quote_divergence",
+    )
+    assert row["order"] is None
+    assert engine.ledger.orders(10) == []
+
+
+async def test_a_cycle_over_another_instrument_does_not_take_what_is_held_for_a_loss(
+    serve: Any, engine_on: Any, run_cycle: Any
+) -> None:
+    venue = serve()
+    assert (await run_cycle(engine_on(venue, instruments=["BTCUSD"]), "BTCUSD")).row("BTCUSD")["order"] is not None
+    other = engine_on(venue, instruments=["ETHUSD"])
+    await run_cycle(other, "ETHUSD")
+    assert other.ledger.switch().state.value == "normal"

@@ -85,3 +85,26 @@ def test_the_report_by_which_bars_passed_for_a_decision_is_found_again(history: 
 def test_a_report_on_history_or_a_failed_one_is_none_by_which_bars_passed(history: Ledger) -> None:
     assert history.passed_report("b" * 64) is None
     assert history.passed_report(OTHER) is None
+
+
+def test_old_bars_of_a_backfill_and_later_checks_are_left_out_when_asked(history: Ledger) -> None:
+    assert [point.report_id for point in history.quality_history(backfills=False)] == ["3" * 32]
+    until = AT + timedelta(minutes=30)
+    assert [point.report_id[0] for point in history.quality_history(until=until)] == [
+        "2",
+        history.quality_history()[2].report_id[0],
+    ]
+
+
+def test_what_a_check_said_against_the_newest_judged_bars_stands_until_they_are_judged_again(history: Ledger) -> None:
+    fresh = Freshness(bar_close=AT, age_seconds=20.0, limit_seconds=900.0, fresh=True, message="20 s old")
+    against = Finding(check="cross-check", severity=Severity.CRITICAL, message="3 % apart")
+    assert history.disputed("EURUSD", Timeframe.M5, "cross-check") is None
+    first = AT + timedelta(minutes=5)
+    history.record_quality(report(id="6" * 32, findings=(against,), freshness=fresh, checked_at=first))
+    assert history.disputed("EURUSD", Timeframe.M5, "cross-check") == "3 % apart"
+    assert history.disputed("EURUSD", Timeframe.M5, "gaps") is None
+    assert history.disputed("BTCUSD", Timeframe.M5, "cross-check") is None
+    assert history.passed_report("b" * 64) is None
+    history.record_quality(report(id="7" * 32, findings=(), freshness=fresh, checked_at=first + timedelta(minutes=5)))
+    assert history.disputed("EURUSD", Timeframe.M5, "cross-check") is None

@@ -1,13 +1,17 @@
 """Alpha Vantage over real HTTP: against the simulator's own service, and against every word that the service is known to say."""
 
+import gzip
 import io
+import json
 import logging
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pyarrow as pa
@@ -42,6 +46,7 @@ MONTH = timedelta(days=30)
 BURST = "Thank you! Please consider spreading out your free API requests more sparingly (1 request per second). 25 requests per day, premium endpoints"
 QUOTA = f"We have detected your API key as {KEY} and our standard API rate limit is 25 requests per day."
 PREMIUM = "Thank you for using Alpha Vantage! This is a premium endpoint."
+ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
 FULL = "The outputsize=full parameter value is a premium feature."
 
 
@@ -262,6 +267,62 @@ def test_without_time_left_nothing_is_sent(bench: Bench, server: Scripted) -> No
     assert server.asked == []
 
 
+# a body that nobody asked to be encoded
+
+
+def encoded(status: int, encoding: str, body: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        assert handler.headers["Accept-Encoding"] == "identity"
+        handler.send_response(status)
+        handler.send_header("Content-Encoding", encoding)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def test_an_encoded_reply_is_refused_and_never_unpacked(bench: Bench, server: Scripted) -> None:
+    bomb = gzip.compress(gzip.compress(b" " * (64 * 2**20)))
+    server.script(encoded(200, "gzip, gzip", bomb))
+    tracemalloc.start()
+    try:
+        with pytest.raises(PermanentSourceError, match="encoded as 'gzip, gzip'"):
+            bench.fetch()
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_encoded_error_is_still_told_by_its_status(bench: Bench, server: Scripted) -> None:
+    server.script(encoded(503, "gzip", gzip.compress(b"maintenance")))
+    with pytest.raises(TransientSourceError, match="HTTP 503"):
+        bench.fetch()
+
+
+def test_a_reply_that_says_it_is_not_encoded_is_read(bench: Bench, server: Scripted) -> None:
+    server.script(encoded(200, "Identity", json.dumps(daily("2026-11-16")).encode()))
+    assert bench.fetch().num_rows == 1
+
+
+@pytest.mark.parametrize("value", ["[" * 5000 + "]" * 5000, "1e99999999999999999999", "9" * 5000])
+def test_json_that_cannot_be_held_is_transient(bench: Bench, server: Scripted, value: str) -> None:
+    server.script(f'{{"a": {value}}}')
+    with pytest.raises(TransientSourceError):
+        bench.fetch()
+
+
+@pytest.mark.parametrize("shape", ['{"Information": "%s"}', "<html>%s"])
+@pytest.mark.parametrize("part", ["-----BEGIN PRIVATE KEY-----", ESCAPED])
+def test_a_huge_message_is_masked_in_no_time(bench: Bench, server: Scripted, shape: str, part: str) -> None:
+    server.script(shape % (part * 20_000))
+    started = time.monotonic()
+    with pytest.raises(TransientSourceError) as caught:
+        bench.fetch()
+    assert time.monotonic() - started < 5
+    assert KEY not in str(caught.value)
+
+
 # bursts and quota
 
 
@@ -381,6 +442,26 @@ def test_a_missing_price_names_its_field(bench: Bench, server: Scripted) -> None
 # the key
 
 
+def bogus_status(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(f"BOGUS {handler.path}\r\n\r\n".encode())
+    handler.close_connection = True
+
+
+def bogus_reason(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(f"HTTP/1.1 500 {KEY}\r\nContent-Length: 0\r\n\r\n".encode())
+    handler.close_connection = True
+
+
+def bogus_header(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(f"HTTP/1.1 200 OK\r\nContent-Length: {KEY}\r\n\r\n".encode())
+    handler.close_connection = True
+
+
+def odd_encoding(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(f"HTTP/1.1 200 OK\r\nContent-Encoding: {KEY}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+    handler.close_connection = True
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -400,12 +481,26 @@ def test_a_missing_price_names_its_field(bench: Bench, server: Scripted) -> None
         daily("2026-11-16", **{"4. close": KEY}),
         '{"key": 1, "key": 2}'.replace("key", KEY),
         daily("2026-11-16") | {"Meta Data": {"x": KEY}},
+        '{"Information": "sorry, ESC"}',
+        '{"ESC": "ESC"}',
+        '{"ESC": ["ESC", ["ESC"]]}',
+        '{"ESC": 1, "ESC": 2}',
+        '{"Meta Data": {"6. Time Zone": "ESC"}, "Time Series (5min)": {"2026-11-16": {}}}',
+        '{"Meta Data": {"6. Time Zone": "UTC"}, "Time Series (5min)": {"ESC": {}}}',
+        '{"Meta Data": {"6. Time Zone": "UTC"}, "Time Series (5min)": {"2026-11-16": {"1. open": "ESC"}}}',
+        json.dumps({"Information": f"escaped twice {ESCAPED}"}),
+        "<html>ESC</html>",
+        (500, f"no luck with {ESCAPED}"),
+        bogus_status,
+        bogus_reason,
+        bogus_header,
+        odd_encoding,
     ],
 )
 def test_the_key_is_in_no_log_line_no_error_and_not_in_the_ledger(
     bench: Bench, server: Scripted, caplog: pytest.LogCaptureFixture, reply: Any
 ) -> None:
-    server.script(reply)
+    server.script(reply.replace("ESC", ESCAPED) if isinstance(reply, str) else reply)
     text = io.StringIO()
     with caplog.at_level(logging.DEBUG), allowed(Allowance(time.monotonic() + 0.6)):
         try:
@@ -418,6 +513,7 @@ def test_the_key_is_in_no_log_line_no_error_and_not_in_the_ledger(
     assert "HTTP Request" in caplog.text or text.getvalue()
     assert KEY not in caplog.text
     assert KEY not in text.getvalue()
+    assert ESCAPED not in text.getvalue().replace("\\\\", "\\")
     with bench.ledger.database.engine.connect() as connection:
         assert KEY not in "".join(connection.connection.driver_connection.iterdump())
 

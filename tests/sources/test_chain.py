@@ -117,6 +117,22 @@ def test_the_chain_of_causes_is_kept_with_secrets_masked(bench: Bench, monkeypat
     assert "secret-canary" not in str(bench.state().health.last_error)
 
 
+def test_what_is_hung_on_the_error_for_others_to_print_holds_no_secret(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FFE_COINBASE__API_KEY", "organizations/secret-canary")
+    bench.first.answer = TransientSourceError("busy")
+    bench.first.answer.__cause__ = ExceptionGroup("both", [VenueReadError("organizations/secret-canary gave 401")])
+    bench.second.answer = ValueError("organizations/secret-canary is odd")
+    error = bench.refused()
+    assert isinstance(error.__cause__, ExceptionGroup)
+    assert [type(each) for each in error.__cause__.exceptions] == [TransientSourceError, PermanentSourceError]
+    printed = "".join(traceback.format_exception(error))
+    assert "secret-canary" not in printed
+    assert "VenueReadError: <masked> gave 401" in printed, "what is left of it is still told"
+    assert "ValueError: <masked> is odd" in printed
+
+
 def test_an_empty_table_is_no_answer_and_no_sign_of_bad_health(bench: Bench) -> None:
     bench.first.answer = BAR_SCHEMA.empty_table()
     for _ in range(6):

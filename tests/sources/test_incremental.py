@@ -1,5 +1,6 @@
 """Only what is missing is asked for, and what comes back is what a direct fetch gives."""
 
+import errno
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -213,6 +214,53 @@ def test_a_corrupt_month_is_asked_again_and_replaced(desk: Desk) -> None:
     assert desk.asked() == [(37, 40)]
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EISDIR])
+def test_a_month_that_the_disk_will_not_read_is_asked_again_and_no_fault_of_the_source(
+    number: int, desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.fetch(0, 40)
+    desk.asked()
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name.startswith("month="):
+            raise OSError(number, "the disk says no", str(path))
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", refuse)
+        assert desk.fetch(0, 40).equals(desk.venue.direct(at(0), at(40)))
+    assert desk.asked() == [(0, 40)]
+    assert "can't be read: the disk says no" in caplog.text
+    assert desk.fetch(0, 40).equals(desk.venue.direct(at(0), at(40)))
+    assert desk.asked() == [(37, 40)], "the month was replaced"
+
+
+def test_a_folder_in_the_place_of_a_month_costs_requests_and_no_bar(desk: Desk) -> None:
+    desk.fetch(0, 40)
+    for month in desk.partition().glob("month=*.parquet"):
+        month.unlink()
+        month.mkdir()
+    desk.asked()
+    for _ in range(2):
+        assert desk.fetch(0, 40).equals(desk.venue.direct(at(0), at(40)))
+    assert desk.asked() == [(0, 40), (0, 40)]
+
+
+def test_another_feed_is_believed_where_the_cache_cannot_be_changed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.fetch(0, 40)
+    desk.venue.prices = {number: 900 + number for number in range(100)}
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for room in ("partition", "coverage"):
+        monkeypatch.setattr(f"ffe.sources.{room}.replace", refuse)
+    assert desk.fetch(0, 40).equals(desk.venue.direct(at(0), at(40)))
+
+
 def test_what_the_source_raises_is_raised(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> pa.Table:
         raise TimeoutError("no answer")
@@ -236,7 +284,9 @@ STEPS = st.lists(
         FETCH,
         LIVE,
         st.tuples(st.just("advance"), st.integers(-10, 15)),
-        st.tuples(st.sampled_from(["feed", "lose-index", "garble-index", "lose-month", "garble-month"]), NUMBER),
+        st.tuples(
+            st.sampled_from(["feed", "lose-index", "garble-index", "lose-month", "garble-month", "block-month"]), NUMBER
+        ),
     ),
     min_size=2,
     max_size=10,
@@ -270,7 +320,11 @@ def check(desk: Desk, first: float, last: float, *, passed: bool | None) -> None
 
 def spoil(folder: Path, kind: str, number: int) -> None:
     what = "coverage.json" if kind.endswith("index") else "month=*.parquet"
-    for path in sorted(folder.glob(what))[:1]:
+    for path in [path for path in sorted(folder.glob(what)) if path.is_file()][:1]:
+        if kind == "block-month":
+            path.unlink()
+            path.mkdir()
+            continue
         content = bytearray(path.read_bytes())
         content[number * len(content) // 61] ^= 0x15
         path.write_bytes(content) if kind.startswith("garble") else path.unlink()

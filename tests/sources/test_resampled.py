@@ -50,7 +50,7 @@ def simulator(folder: Path, *arguments: str) -> Iterator[Callable[[Any], BarSour
 
 
 def source(about: dict[str, Any], instrument: Any) -> BarSource:
-    at, clock = about[instrument.venue], FixedClock(END + timedelta(minutes=5))
+    at, clock = about[instrument.venue], FixedClock(END + timedelta(minutes=11))
     if instrument.venue == "oanda":
         return OandaSource(OandaClient(at["base_url"], at["token"], at["account_id"], Limits()), clock)
     return CoinbaseSource(CoinbaseClient(at["base_url"], at["api_key"], at["api_secret"], Limits()), clock)

@@ -1,11 +1,14 @@
 """The store keeps bars exactly, once, and tells when a file is no longer what it was."""
 
+import errno
 import hashlib
 import multiprocessing
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -93,7 +96,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_part_of_the_new_one(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("ffe.sources.files.os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match="can't be written: No space left"):
         store.upsert(BTC, M5, "coinbase", make_bars([2]))
     assert files(store) == before
     assert list(store.root.rglob("*.tmp")) == []
@@ -156,6 +159,104 @@ def test_a_missing_batch_is_a_data_error(store: BarStore, make_bars: MakeBars) -
     (store.root.parent / batch.path).unlink()
     with pytest.raises(DataError, match="No such file"):
         store.load(batch)
+
+
+def test_a_batch_file_that_cannot_be_read_is_written_again(
+    store: BarStore, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = store.write_batch(BTC, M5, "coinbase", make_bars([0]), NOW)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", fails_with(errno.EIO))
+        assert store.write_batch(BTC, M5, "coinbase", make_bars([0]), NOW) == batch
+    assert store.load(batch).equals(make_bars([0]))
+
+
+def fails_with(number: int) -> Callable[..., Any]:
+    """In place of a call of the system, which the disk refuses."""
+
+    def refuse(path: object = None, *_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    return refuse
+
+
+def kept(store: BarStore, bars: pa.Table) -> bool:
+    return store.keep(store.write_batch(BTC, M5, "coinbase", bars, NOW), bars)
+
+
+def refuse_cache_writes(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The disk takes the evidence of a batch and nothing of the cache."""
+    for room in ("partition", "coverage"):
+        monkeypatch.setattr(f"ffe.sources.{room}.replace", fails_with(number))
+
+
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [
+        ("pathlib.Path.read_bytes", errno.EIO),
+        ("pathlib.Path.read_bytes", errno.EACCES),
+        ("ffe.sources.partition.os.listdir", errno.EACCES),
+        ("ffe.sources.files.fcntl.flock", errno.ENOLCK),
+    ],
+)
+def test_a_fault_of_the_disk_is_a_data_error_that_names_the_file(
+    where: str, number: int, store: BarStore, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.upsert(BTC, M5, "coinbase", make_bars([0]))
+    monkeypatch.setattr(where, fails_with(number))
+    with pytest.raises(DataError, match=rf"can't be read: {os.strerror(number)}"):
+        stored(store)
+
+
+def test_a_folder_in_the_place_of_a_month_is_a_data_error_to_readers_and_costs_no_cycle(
+    store: BarStore, make_bars: MakeBars, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert kept(store, make_bars([0, 1]))
+    month = next(store.root.rglob("month=*.parquet"))
+    month.unlink()
+    month.mkdir()
+    with pytest.raises(DataError, match=r"month=2024-01\.parquet can't be read: Is a directory"):
+        stored(store)
+    assert not kept(store, make_bars([0, 1, 2]))
+    (message,) = caplog.messages
+    assert message.startswith("the cache of 5m bars of BTCUSD by coinbase stays as it was")
+    assert message.endswith("month=2024-01.parquet can't be written: Is a directory")
+    assert store.covered(BTC, M5, "coinbase") == []
+
+
+def test_a_full_disk_leaves_the_cache_as_it_was_and_costs_no_cycle(
+    store: BarStore, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert kept(store, make_bars([0, 1]))
+    with monkeypatch.context() as patched:
+        refuse_cache_writes(patched, errno.ENOSPC)
+        assert not kept(store, make_bars([0, 1, 2]))
+    assert "No space left on device" in caplog.text
+    assert stored(store).num_rows == 2
+    assert store.covered(BTC, M5, "coinbase") == [(START, START + 2 * M5.duration)]
+
+
+def test_bars_that_failed_are_forgotten_on_a_full_disk_too(
+    store: BarStore, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars = make_bars([0, 1])
+    assert kept(store, bars)
+    refuse_cache_writes(monkeypatch, errno.ENOSPC)
+    store.forget(store.write_batch(BTC, M5, "coinbase", bars, NOW))
+    assert store.covered(BTC, M5, "coinbase") == []
+
+
+def test_a_cache_that_cannot_be_changed_at_all_is_a_line_in_the_log(
+    store: BarStore, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bars = make_bars([0, 1])
+    batch = store.write_batch(BTC, M5, "coinbase", bars, NOW)
+    store.keep(batch, bars)
+    refuse_cache_writes(monkeypatch, errno.EROFS)
+    monkeypatch.setattr(Path, "unlink", fails_with(errno.EROFS))
+    store.forget(batch)
+    store.distrust(BTC, M5, "coinbase")
+    assert [message.endswith("Read-only file system") for message in caplog.messages] == [True, True]
 
 
 def test_no_bars_make_no_batch(store: BarStore, make_bars: MakeBars) -> None:

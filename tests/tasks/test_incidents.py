@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from ffe.cycle.incidents import NO_TRACEBACK
 from ffe.errors import VenueReadError
@@ -64,6 +65,28 @@ def test_an_incident_holds_the_chain_the_exchange_and_no_secret(
     assert (row.type, row.cycle_id, row.count) == ("VenueReadError", "cycle-1", 1)
     assert "direct cause" in row.traceback
     assert CANARY not in text + str(row.model_dump())
+
+
+def test_no_reply_of_a_venue_leaves_its_block_of_code(engine: Any, published: list[tuple[str, str]]) -> None:
+    reply = "```\n````\n<img src=x onerror=alert(1)>"
+    error = VenueReadError(f"bad reply {reply}", request=f"GET /?q={reply}", response=reply)
+    incidents.record("run-1", "fetch-bars", error, inputs={"said": reply})
+    blocks = [token.content for token in MarkdownIt().parse(published[0][1]) if token.type == "fence"]
+    outside = [token.content for token in MarkdownIt().parse(published[0][1]) if token.type != "fence"]
+    assert sum("onerror" in block for block in blocks) == 5
+    assert not any("onerror" in text for text in outside)
+
+
+def test_a_ledger_that_refuses_with_a_venues_words_shows_them_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, published: list[tuple[str, str]]
+) -> None:
+    def away() -> Any:
+        raise ConnectionError("locked\n# no [link](http://x) <b>")
+
+    monkeypatch.setattr(runtime, "engine", away)
+    incidents.record("run-1", "fetch-bars", _failure())
+    (page,) = [text for _, text in published]
+    assert "locked # no [link](http://x) &lt;b&gt;</li>" in MarkdownIt().render(page)
 
 
 def test_the_same_failure_again_is_counted(engine: Any, published: list[tuple[str, str]]) -> None:

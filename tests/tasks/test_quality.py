@@ -132,6 +132,10 @@ def _report(batch: BarBatch, *findings: Finding, **changes: Any) -> QualityRepor
     return QualityReport(**values | changes)
 
 
+def _fresh(batch: BarBatch) -> Freshness:
+    return Freshness(bar_close=batch.bar_close, age_seconds=20.0, limit_seconds=900.0, fresh=True, message="20 s old")
+
+
 def _decision(**changes: Any) -> Decision:
     values: dict[str, Any] = {
         "id": "d" * 32,
@@ -199,7 +203,7 @@ def test_a_secret_in_a_finding_stays_secret(
     assert len(artifacts.made) == 2
     assert CANARY not in str(artifacts.made)
     assert "no <masked>" in str(artifacts.made)
-    assert "| oanda | failed | 0 | 0 | a \\| <masked> |" in artifacts.one("chart-btcusd-1m")[1]
+    assert "| oanda | failed | 0 | 0 | a &#124; &#60;masked&#62; |" in artifacts.one("chart-btcusd-1m")[1]
 
 
 @pytest.mark.usefixtures("rendered", "served")
@@ -394,8 +398,9 @@ def test_a_suite_that_could_not_run_saves_nothing(engine: Any, batch: BarBatch, 
 def test_the_trend_is_published_once_a_day(artifacts: Artifacts, batch: BarBatch, engine: Any) -> None:
     publish_trend.fn()
     assert artifacts.made == []
-    engine.ledger.record_quality(_report(batch, checked_at=engine.clock.now()))
-    engine.ledger.record_quality(_report(batch, SPIKE, id="f" * 32, checked_at=engine.clock.now()))
+    fresh = _fresh(batch)
+    engine.ledger.record_quality(_report(batch, checked_at=engine.clock.now(), freshness=fresh))
+    engine.ledger.record_quality(_report(batch, SPIKE, id="f" * 32, checked_at=engine.clock.now(), freshness=fresh))
     for _ in range(3):
         publish_trend.fn()
     kind, text, description = artifacts.one("quality-trend")
@@ -415,6 +420,7 @@ async def test_from_the_link_in_prefect_it_is_one_request_to_the_page(
     engine: Any, batch: BarBatch, table: pa.Table, local_api: str
 ) -> None:
     report = validate_and_save(table, batch, batch.bar_close + timedelta(seconds=20))
+    report = report.model_copy(update={"freshness": _fresh(batch)})
     engine.ledger.record_quality(report)
     engine.clock.at = report.checked_at
 
