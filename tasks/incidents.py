@@ -11,7 +11,7 @@ from typing import Any
 from prefect import Flow, Task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
-from prefect.runtime import task_run
+from prefect.runtime import flow_run, task_run
 
 from ffe.cycle import incidents
 from ffe.cycle.incidents import Found
@@ -95,7 +95,8 @@ def record_failover(batch: BarBatch) -> None:
     for answer in batch.answers:
         if answer.outcome is Outcome.FAILED:
             try:
-                _keep(str(task_run.get_id() or batch.id), FAILOVER, incidents.of_answer(answer, batch), attempts=1)
+                found = incidents.of_answer(answer, batch, flow_run.get_id())
+                _keep(str(task_run.get_id() or batch.id), FAILOVER, found, attempts=1)
             except Exception:
                 log.exception("the incident of %s could not be written", answer.source)
 

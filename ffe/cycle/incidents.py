@@ -61,7 +61,7 @@ def of_trouble(trouble: Trouble, *, cycle_id: str | None, inputs: Any = None) ->
     )
 
 
-def of_answer(answer: SourceAnswer, batch: BarBatch) -> Found:
+def of_answer(answer: SourceAnswer, batch: BarBatch, cycle_id: str | None = None) -> Found:
     """A bar source that failed while another one answered."""
     what = f"{answer.source} failed for {batch.timeframe.value} bars of {batch.instrument.symbol}: {answer.message}"
     return Found(
@@ -70,7 +70,7 @@ def of_answer(answer: SourceAnswer, batch: BarBatch) -> Found:
         traceback=masked(answer.chain or NO_TRACEBACK, most=MOST),
         request=None,
         response=None,
-        cycle_id=None,
+        cycle_id=cycle_id,
         instrument=batch.instrument.symbol,
         inputs={"batch": batch.id, "answered by": batch.source},
     )

@@ -44,6 +44,7 @@ async def test_bars_of_the_second_source_are_traded_on_and_the_first_ones_error_
         (incident,) = [found for found in engine.ledger.incidents() if found.instrument == symbol]
         assert f"PermanentSourceError: {FIRST[symbol]} 5m bars of {symbol}" in incident.traceback
         assert f"{SECOND} answered" in incident.message
+        assert incident.cycle_id == ran.report["cycle_id"]
         page = await artifacts(f"incident-{incident.attempts[0]['run']}")
         assert "The above exception was the direct cause" in page
         assert "401" in page
