@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ffe.observe import masking
 from ffe.processes import Child
 
 # On a shared machine a deadline per example measures the neighbours.
@@ -45,13 +46,17 @@ _set_prefect_up()
 
 
 @pytest.fixture(autouse=True)
-def _environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test (or a command it runs in process) puts into the environment ends with it, and so does every secret that was loaded."""
-    monkeypatch.setattr("ffe.observe.masking._remembered", set())
-    before = dict(os.environ)
+def _environment_as_it_was() -> Iterator[None]:
+    """What a test (or a command it runs in process) puts into the environment ends with it, and so does every secret that was loaded.
+
+    It asks for no other fixture, so that it ends last: `monkeypatch` would put back what a command had set in between.
+    """
+    before, known = dict(os.environ), set(masking._remembered)
     yield
     os.environ.clear()
     os.environ.update(before)
+    masking._remembered.clear()
+    masking._remembered.update(known)
 
 
 @pytest.fixture(scope="session")

@@ -127,6 +127,8 @@ def test_interrupted_it_leaves_no_process_behind(tmp_path: Path, command_environ
         [sys.executable, "-m", "ffe.cli.main", "up", "--port", "0", "--no-ui"],
         env=command_environment(data_dir),
         stderr=subprocess.DEVNULL,
+        # A shell that started these tests in its background has told them, and their children, to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread runs here
     )
     try:
         children = _children_of(process.pid, data_dir)
