@@ -211,7 +211,10 @@ class _Work:
         return failed.model_copy(update=said | {"outcome": ChunkOutcome.KEPT, "missing": missing})
 
     def _judged(self, table: pa.Table) -> tuple[QualityReport, bool]:
-        """The report, and whether the bars are in the store: kept when they pass. A failed batch covers nothing; what was covered around it had passed before and stays."""
+        """The report, and whether the bars are in the store: kept when they pass.
+
+        A failed batch covers nothing; what was covered around it had passed before and stays.
+        """
         now, store = self.engine.clock.now(), self.engine.store
         batch = store.write_batch(self.instrument, self.timeframe, self.history.source, table, now)
         self.engine.ledger.record_batch(batch)

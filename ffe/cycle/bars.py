@@ -21,8 +21,8 @@ from ffe.market.quality import CROSS_CHECK, FRESHNESS_SUITE, Finding, Freshness,
 from ffe.sources import alphavantage, crosscheck
 from ffe.sources.models import BarBatch
 
-# The pulse never spends the few requests that Alpha Vantage gives away.
 UNSETTLED = "sources disagreed, and no other one has agreed since: "
+# The pulse never spends the few requests that Alpha Vantage gives away.
 SPARED = frozenset({alphavantage.NAME})
 
 

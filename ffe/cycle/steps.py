@@ -77,8 +77,7 @@ def check_batch(
         hold = _data_hold(engine, cycle, batch, code="stale_bars", reasoning=freshness.message, report=report)
         return Checked(freshness=freshness, report=report, hold=hold)
     if gated.table is None:
-        reasoning = "; ".join(f"{finding.check}: {finding.message}" for finding in report.critical)
-        hold = _data_hold(engine, cycle, batch, code="data_contract_failed", reasoning=reasoning, report=report)
+        hold = _data_hold(engine, cycle, batch, code="data_contract_failed", reasoning=gated.why, report=report)
         return Checked(freshness=freshness, report=report, hold=hold)
     others = frames or Frames()
     judged = [(frame, gate_frame(engine, frame, batch, validate)) for frame in others.batches]
