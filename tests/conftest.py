@@ -45,6 +45,14 @@ def _set_prefect_up() -> None:
 _set_prefect_up()
 
 
+def pytest_unconfigure() -> None:
+    """The APIs have ended. What still waits to be sent to one would be tried again at exit, ten times each, for hours."""
+    services = sys.modules.get("prefect._internal.concurrency.services")
+    for service in list(services._active_services) if services is not None else []:
+        with service._queue.mutex:
+            service._queue.queue.clear()
+
+
 @pytest.fixture(autouse=True)
 def _environment_as_it_was() -> Iterator[None]:
     """What a test (or a command it runs in process) puts into the environment ends with it, and so does every secret that was loaded.

@@ -16,6 +16,8 @@ import httpx
 import pyarrow as pa
 import pytest
 from prefect import flow, get_client
+from prefect.events.clients import NullEventsClient
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from ffe.cli.surroundings import await_healthy, free_port
@@ -454,5 +456,8 @@ def local_api(tmp_path: Path) -> Iterator[str]:
     with (tmp_path / "api.log").open("w") as log:
         child = Child.spawn("api", command, env=clean, log=log)
         await_healthy(f"http://127.0.0.1:{port}/api", child)
+        # Prefect's queue of events is one a process and stays with the API it met first: this one ends before the others.
+        EventsWorker.set_client_override(NullEventsClient)
         yield f"http://127.0.0.1:{port}/api"
+        EventsWorker.set_client_override(None)
         child.close()
