@@ -32,6 +32,8 @@ bench: setup-dev
 	$(BIN)/python -m benchmarks.reservations
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.freshness
+	$(BIN)/python -m benchmarks.model --decisions 40
+	$(BIN)/python -m benchmarks.decide_start
 
 setup: $(VENV)/.run-ready
 setup-dev: $(VENV)/.dev-ready

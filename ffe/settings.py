@@ -9,10 +9,20 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -44,8 +54,12 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK
 
 
+# No wait of ours is longer; beyond it are numbers that no clock can add.
+DAY = 86_400.0
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _Endpoint(_Section):
@@ -91,20 +105,115 @@ class AlphaVantageSettings(_Endpoint):
     _strip = field_validator("api_key")(staticmethod(_stripped))
 
 
+def _names(value: Any) -> Any:
+    """Comma separated text or a list; a name said twice is kept once."""
+    names = value.split(",") if isinstance(value, str) else value
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+
+
 class OllamaSettings(_Section):
+    """`fallback_model` may name several, comma separated: they are tried in that order. `keep_alive` as Ollama reads it: 10m, -1, 0."""
+
     host: str = "http://127.0.0.1:11434"
-    model: str = "llama3.2:3b-instruct-q4_0"
-    fallback_model: str = "llama3.2:1b-instruct-q4_0"
-    timeout_seconds: float = Field(default=60.0, gt=0)
+    model: str = Field(default="llama3.2:3b-instruct-q4_0", pattern=r"^[^\s,]+$")
+    fallback_model: Names = ("llama3.2:1b-instruct-q4_0",)
+    timeout_seconds: float = Field(default=60.0, gt=0, le=DAY)
+    keep_alive: str = Field(default="10m", pattern=r"^-?\d+(\.\d+)?(ms|s|m|h)?$")
+    stream: bool = True
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.model, *self.fallback_model)))
 
 
 class EmbeddedSettings(_Section):
-    """`model_path` replaces the packaged GGUF; `model_sha256` is then checked too when it is given."""
+    """`model_path` replaces the packaged GGUF; `model_sha256` is then checked too when it is given.
+
+    `gpu_layers` counts the layers that a runtime built for a GPU puts there: 0 none, 999 all. The packaged runtime is built for the CPU.
+    """
 
     model_path: Path | None = None
     model_sha256: str | None = None
     threads: int = Field(default=1, ge=1)
-    timeout_seconds: float = Field(default=120.0, gt=0)
+    timeout_seconds: float = Field(default=120.0, gt=0, le=DAY)
+    gpu_layers: int = Field(default=0, ge=0)
+
+
+class PlacementPolicy(StrEnum):
+    """What to do when the model is not wholly on the GPU: refuse it, say so, or nothing."""
+
+    REQUIRE_GPU = "require-gpu"
+    WARN = "warn"
+    ANY = "any"
+
+
+class PlacementSettings(_Section):
+    """The three signs of where a model runs are held against these; docs/gpu.md has the reasons.
+
+    `min_tokens_per_second` is the floor of the third sign, measured on that host; None leaves the sign unknown.
+    """
+
+    policy: PlacementPolicy = PlacementPolicy.WARN
+    min_tokens_per_second: float | None = Field(default=None, gt=0, le=1e6)
+    min_capability: float = Field(default=5.0, ge=0, le=100)
+    min_driver: int = Field(default=550, ge=0)
+    min_driver_before_7_0: int = Field(default=570, ge=0)
+
+
+class ConfidenceSource(StrEnum):
+    """Which number gates an entry: what the model says, the probability of its action, or what such decisions have been worth."""
+
+    STATED = "stated"
+    TOKEN = "token"  # noqa: S105 - a token of text, not a credential
+    CALIBRATED = "calibrated"
+
+
+class ConfidenceSettings(_Section):
+    """`min_grades` graded decisions make a calibration by temperature, `isotonic_grades` one by isotonic regression."""
+
+    source: ConfidenceSource = ConfidenceSource.STATED
+    min_grades: int = Field(default=30, ge=10)
+    isotonic_grades: int = Field(default=200, ge=50)
+
+
+class EnsembleStrategy(StrEnum):
+    """off: one question. samples: the same one several times. models: several models. debate: bull and bear argue, a judge decides."""
+
+    OFF = "off"
+    SAMPLES = "samples"
+    MODELS = "models"
+    DEBATE = "debate"
+
+
+class EnsembleSettings(_Section):
+    """`quorum` is the share of the weight of all members that an action needs; `weighted` takes their weights from their grades."""
+
+    strategy: EnsembleStrategy = EnsembleStrategy.OFF
+    samples: int = Field(default=3, ge=2, le=15)
+    temperature: float = Field(default=0.7, gt=0, le=2)
+    models: Names = ()
+    quorum: float = Field(default=0.6, gt=0.5, le=1)
+    weighted: bool = False
+
+    @model_validator(mode="after")
+    def _several(self) -> Self:
+        if self.strategy is EnsembleStrategy.MODELS and len(self.models) < 2:
+            raise ValueError(f"strategy models needs two or more names in models, it has {len(self.models)}")
+        return self
+
+
+class FeedbackSettings(_Section):
+    """`horizon_bars`: how long after its bar a decision is graded. `memory`: how many similar past situations enter the prompt.
+
+    None is 3, and 0 with the packaged model: it answers BUY whatever became of the past (docs/decisions.md, 41).
+    """
+
+    horizon_bars: int = Field(default=12, ge=1, le=500)
+    memory: int | None = Field(default=None, ge=0, le=8)
+    memory_min_grades: int = Field(default=20, ge=1)
 
 
 class SizingMethod(StrEnum):
@@ -184,12 +293,7 @@ class SourcesSettings(_Section):
     cross_check: bool = True
     cross_check_seconds: float = Field(default=3600.0, gt=0)
 
-    @field_validator("crypto", "forex", mode="before")
-    @classmethod
-    def _names(cls, value: Any) -> Any:
-        """Comma separated text or a list; a name said twice is asked once."""
-        names = value.split(",") if isinstance(value, str) else value
-        return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    _listed = field_validator("crypto", "forex", mode="before")(staticmethod(_names))
 
 
 class CalendarSettings(_Section):
@@ -245,7 +349,13 @@ class Settings(BaseSettings):
     """Every knob. Environment names are `FFE_` + the field, nested fields after `__`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", env_file=".env", toml_file="ffe.toml", extra="forbid", frozen=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        toml_file="ffe.toml",
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
     )
 
     mode: Mode = Mode.SIM
@@ -260,12 +370,16 @@ class Settings(BaseSettings):
     clock: AwareDatetime | None = None
     lookback_bars: int = Field(default=200, ge=60, le=300)
     decide: Literal["inline", "pool"] = "inline"
-    decide_deadline_seconds: float = Field(default=180.0, gt=0)
+    decide_deadline_seconds: float = Field(default=180.0, gt=0, le=DAY)
     oanda: OandaSettings = OandaSettings()
     coinbase: CoinbaseSettings = CoinbaseSettings()
     alpha_vantage: AlphaVantageSettings = AlphaVantageSettings()
     ollama: OllamaSettings = OllamaSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
+    placement: PlacementSettings = PlacementSettings()
+    confidence: ConfidenceSettings = ConfidenceSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
     risk: RiskSettings = RiskSettings()
     freshness: FreshnessSettings = FreshnessSettings()
     sources: SourcesSettings = SourcesSettings()
@@ -306,9 +420,21 @@ class Settings(BaseSettings):
         parsed = [parse_instrument(name) if isinstance(name, str) else name for name in names]
         return tuple(dict.fromkeys(parsed))
 
+    @model_validator(mode="after")
+    def _models_on_a_server(self) -> Self:
+        if self.ensemble.strategy is EnsembleStrategy.MODELS and self.model != "ollama":
+            raise ValueError(f"ensemble strategy models needs FFE_MODEL=ollama, it is {self.model}")
+        return self
+
     @property
     def resolved_ledger_url(self) -> str:
         return self.ledger_url or f"sqlite:///{(self.data_dir / 'ledger.sqlite').resolve()}"
+
+    @property
+    def memory_size(self) -> int:
+        """How many similar past situations enter the prompt."""
+        packaged = self.model == "embedded" and self.embedded.model_path is None
+        return self.feedback.memory if self.feedback.memory is not None else 0 if packaged else 3
 
     @property
     def venue_urls(self) -> tuple[str, ...]:

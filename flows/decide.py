@@ -1,7 +1,8 @@
 """decide: one model answer for every instrument of a cycle, made for the GPU work pool.
 
 It asks and records; it never sizes and never orders. Whoever called reads the answers from the ledger, so that the two
-may run on different machines. A run that starts after `valid_until` does nothing: its cycle has given up on it and holds.
+may run on different machines. A run that starts after `valid_until` does nothing, and one that gets there asks no further and
+drops the answer that came too late: its cycle has given up on it and holds.
 """
 
 from datetime import datetime
@@ -9,8 +10,9 @@ from datetime import datetime
 from prefect import flow
 
 from ffe.clock import SystemClock
-from ffe.decision.ask import Verdict
+from ffe.cycle import steps
 from ffe.decision.models import Context
+from ffe.decision.verdict import Verdict
 from ffe.errors import ModelUnavailableError
 from tasks import runtime
 from tasks.asking import ask_model
@@ -25,7 +27,7 @@ from tasks.incidents import flow_failed
     persist_result=False,
 )
 async def decide(cycle_id: str, contexts: list[Context], valid_until: datetime) -> dict[str, Verdict]:
-    """Verdicts by instrument.
+    """Verdicts by instrument, of as many as there was time for.
 
     Args:
         cycle_id: the trading cycle that asks.
@@ -33,12 +35,23 @@ async def decide(cycle_id: str, contexts: list[Context], valid_until: datetime) 
         valid_until: wall-clock time after which nobody waits for the answer any more.
 
     Raises:
-        ModelUnavailableError: started too late.
+        ModelUnavailableError: started too late, or the model is not where the placement policy wants it.
     """
-    late = (SystemClock().now() - valid_until).total_seconds()
+    clock = SystemClock()
+    late = (clock.now() - valid_until).total_seconds()
     if late > 0:
         raise ModelUnavailableError(
             f"started {late:.0f} s after the cycle stopped waiting at {valid_until.isoformat()}"
         )
-    runtime.engine()
-    return {context.instrument.symbol: ask_model(cycle_id, context) for context in contexts}
+    refusal = steps.refused_placement(runtime.engine())
+    if refusal is not None:
+        raise ModelUnavailableError(refusal)
+    verdicts = {}
+    for context in contexts:
+        left = (valid_until - clock.now()).total_seconds()
+        if left <= 0:
+            break
+        verdict = ask_model(cycle_id, context, left)
+        if clock.now() <= valid_until:
+            verdicts[context.instrument.symbol] = verdict
+    return verdicts

@@ -8,8 +8,8 @@ from prefect.futures import PrefectFuture
 
 from ffe.cycle import ordering, report, steps
 from ffe.cycle.bars import Bars
-from ffe.decision.ask import Verdict
 from ffe.decision.models import Action, Author, Context, Decision
+from ffe.decision.verdict import Verdict
 from ffe.market.models import Instrument
 from ffe.orders.models import Order, OrderState
 from ffe.risk.models import Sizing

@@ -4,6 +4,7 @@ The pool is asked once and waited for until a deadline. A run that has not finis
 Cancelled: the latter neither stops a starting run nor leaves a finished one alone. What it might still say is ignored.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,12 +16,12 @@ from prefect.deployments import arun_deployment
 from ffe.clock import SystemClock
 from ffe.cycle import steps
 from ffe.cycle.report import ErrorSummary
-from ffe.decision.ask import Verdict
 from ffe.decision.models import Context
-from ffe.errors import InvalidAnswerError, ModelUnavailableError
+from ffe.decision.verdict import Verdict
+from ffe.errors import InvalidAnswerError, ModelError, ModelUnavailableError
 from flows.decide import decide
 from tasks import runtime
-from tasks.incidents import incident_key, record
+from tasks.incidents import incident_key, record, record_outage
 from tasks.stages import Stages
 
 DEPLOYMENT = "decide/gpu"
@@ -51,20 +52,24 @@ async def verdicts_for(cycle: steps.Cycle, contexts: list[Context], stages: Stag
         summary = ErrorSummary(type=type(error).__name__, message=str(error), incident=key)
         return Verdicts(errors={context.instrument.symbol: summary for context in contexts})
     stages.add("model", sum(call.latency_ms for verdict in answers.values() for call in verdict.calls))
-    return _with_incidents(cycle, answers)
-
-
-def _with_incidents(cycle: steps.Cycle, answers: Mapping[str, Verdict]) -> Verdicts:
-    """An answer that could not be used is an outage too, and leaves its incident."""
-    errors = {}
-    for symbol, verdict in answers.items():
-        if verdict.answer is None:
-            error = (InvalidAnswerError if verdict.calls[-1].raw_text is not None else ModelUnavailableError)(
-                f"{symbol}: {verdict.error}"
-            )
-            key = record(f"{cycle.id}-{symbol.lower()}", "ask-model", error, cycle_id=cycle.id, instrument=symbol)
-            errors[symbol] = ErrorSummary(type=type(error).__name__, message=str(error), incident=key)
+    errors: dict[str, ErrorSummary] = {}
+    for context in contexts:
+        symbol = context.instrument.symbol
+        outage = _outage(symbol, answers.get(symbol))
+        if outage is not None:
+            key = record_outage(outage, answers.get(symbol), context, cycle.id)
+            errors[symbol] = ErrorSummary(type=type(outage).__name__, message=str(outage), incident=key)
     return Verdicts(answers=answers, errors=errors)
+
+
+def _outage(symbol: str, verdict: Verdict | None) -> ModelError | None:
+    """No answer, or one that could not be used, is an outage and leaves its incident. Members that disagree are none: all was well."""
+    if verdict is None:
+        return ModelUnavailableError(f"{symbol}: no answer before the deadline")
+    if verdict.answer is not None or verdict.divided:
+        return None
+    said = bool(verdict.calls) and verdict.calls[-1].raw_text is not None
+    return (InvalidAnswerError if said else ModelUnavailableError)(f"{symbol}: {verdict.error}")
 
 
 async def _on_pool(
@@ -84,13 +89,18 @@ async def _on_pool(
     state = run.state
     if state is None or not state.is_final():
         await _give_up(run.id)
-        raise ModelUnavailableError(f"decide run {run.name} was {state and state.name} after {deadline:.0f} s")
+        taken = run.start_time is not None
+        why = "" if taken else ": no worker of pool gpu took it (`ffe worker gpu`)"
+        raise ModelUnavailableError(f"decide run {run.name} was {state and state.name} after {deadline:.0f} s{why}")
     if not state.is_completed():
         raise ModelUnavailableError(
             f"decide run {run.name} ended {state.name}: {state.message}; {incident_key(run.id)}"
         )
-    engine = runtime.engine()
-    return {context.instrument.symbol: steps.recorded_verdict(engine, cycle.id, context) for context in contexts}
+    recorded = {}
+    for context in contexts:
+        with contextlib.suppress(ModelUnavailableError):
+            recorded[context.instrument.symbol] = steps.recorded_verdict(runtime.engine(), cycle.id, context)
+    return recorded
 
 
 async def _give_up(run_id: object) -> None:

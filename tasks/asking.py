@@ -4,8 +4,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ffe.cycle import steps
-from ffe.decision.ask import Verdict
 from ffe.decision.models import Context
+from ffe.decision.verdict import Verdict
 from tasks import runtime
 from tasks.incidents import task_failed
 
@@ -16,7 +16,7 @@ from tasks.incidents import task_failed
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
-def ask_model(cycle_id: str, context: Context) -> Verdict:
+def ask_model(cycle_id: str, context: Context, seconds: float | None = None) -> Verdict:
     """One question, recorded in the ledger before anyone uses the answer. The adapter retries what can be retried."""
     runtime.tell(context.instrument.symbol, "asking the model")
-    return steps.ask_model(runtime.engine(), cycle_id, context)
+    return steps.ask_model(runtime.engine(), cycle_id, context, seconds)

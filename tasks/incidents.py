@@ -15,6 +15,9 @@ from prefect.runtime import flow_run, task_run
 
 from ffe.cycle import incidents
 from ffe.cycle.incidents import Found
+from ffe.decision.models import Context
+from ffe.decision.verdict import Verdict
+from ffe.errors import ModelError
 from ffe.observe.masking import masked
 from ffe.orders.findings import Trouble
 from ffe.sources.models import BarBatch, Outcome
@@ -38,14 +41,19 @@ def incident_key(run_id: object) -> str:
 
 def task_failed(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> None:
     """`on_failure` hook of every task."""
-    _write(task.name, task_run, task_run.task_inputs, state, task_run.flow_run_id)
+    _write(task.name, task_run, task_run.task_inputs, state, _cycle(flow_run.get_parameters(), task_run.flow_run_id))
 
 
 def flow_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """`on_failure` and `on_crashed` hook of every flow. Named failures have an incident or a difference for each part already."""
     if state.name in (INSTRUMENTS_FAILED, DIFFERENCES):
         return
-    _write(flow.name, flow_run, flow_run.parameters, state, flow_run.id)
+    _write(flow.name, flow_run, flow_run.parameters, state, _cycle(flow_run.parameters, flow_run.id))
+
+
+def _cycle(parameters: Any, run_id: object) -> object:
+    """A run that works for a cycle names it in its parameters; any other is its own."""
+    return (parameters or {}).get("cycle_id", run_id)
 
 
 def _write(name: str, run: TaskRun | FlowRun, inputs: Any, state: State[Any], cycle_id: object) -> None:
@@ -74,11 +82,17 @@ def record(
     attempts: int = 1,
     inputs: Any = None,
     cycle_id: str | None = None,
-    instrument: str | None = None,
 ) -> str:
     """Writes the incident as an artifact and to the ledger, each whether or not the other can be had. Returns the artifact's key."""
-    found = incidents.of_error(error, cycle_id=cycle_id, instrument=instrument, inputs=inputs)
+    found = incidents.of_error(error, cycle_id=cycle_id, inputs=inputs)
     return _keep(run_id, name, found, attempts)
+
+
+def record_outage(error: ModelError, verdict: Verdict | None, context: Context, cycle_id: str) -> str:
+    """The incident of a question that nobody answered, with what every call ran into."""
+    key = f"{cycle_id}-{context.instrument.symbol.lower()}"
+    attempts = 1 if verdict is None else len(verdict.calls)
+    return _keep(key, "ask-model", incidents.of_verdict(error, verdict, context, cycle_id), attempts)
 
 
 def record_trouble(run_id: str, name: str, trouble: Trouble, *, cycle_id: str | None = None) -> str:

@@ -1,6 +1,7 @@
 """The words and tables of the quality artifacts, from the records alone."""
 
 import base64
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +14,9 @@ from ffe.observe.masking import masked
 from ffe.risk.models import Sizing
 from ffe.sources.models import BarBatch
 
-_ENTITIES = str.maketrans({mark: f"&#{ord(mark)};" for mark in "&<>[]!`|\\*_~"})
+_ENTITIES = str.maketrans({mark: f"&#{ord(mark)};" for mark in "&<>[]!`|\\*~"})
+# Between letters and digits an underscore marks nothing (CommonMark, section 6.2), and Prefect shows its entity as it is written.
+_UNDERSCORES = re.compile(r"(?<![A-Za-z0-9_])_+|_+(?![A-Za-z0-9_])")
 
 Judged = tuple[BarBatch, QualityReport]
 
@@ -147,4 +150,5 @@ def cell(text: str) -> str:
 
     Entities and not backslashes, on which renderers differ inside a table. They never stand for structure (CommonMark, section 2.5).
     """
-    return " ".join(masked(text).splitlines()).translate(_ENTITIES)
+    line = " ".join(masked(text).splitlines()).translate(_ENTITIES)
+    return _UNDERSCORES.sub(lambda found: "&#95;" * len(found[0]), line)

@@ -16,6 +16,7 @@ from ffe.cycle import report, steps
 from ffe.cycle.engine import Engine
 from ffe.decision.models import Decision
 from ffe.decision.prompt import case_text
+from ffe.ledger.cycles import ANALYSIS
 from ffe.llm.factory import check_model_file
 from ffe.market.models import Instrument
 
@@ -46,7 +47,7 @@ def analyze(
 def _analysis(engine: Engine, instrument: Instrument) -> dict[str, Any]:
     from expectations.validate import validate_bars
 
-    cycle = steps.Cycle(id=f"analysis-{uuid4().hex}", timeframe=engine.settings.timeframe)
+    cycle = steps.Cycle(id=f"{ANALYSIS}{uuid4().hex}", timeframe=engine.settings.timeframe)
     engine.ledger.start_cycle(cycle.id, engine.settings.mode.value, cycle.timeframe.value, engine.clock.now())
     document: dict[str, Any] = {"instrument": instrument.symbol, "timeframe": cycle.timeframe.value, "pulse": []}
     hold = steps.closed_market(engine, cycle, instrument)
@@ -98,6 +99,9 @@ def _print(document: dict[str, Any], *, show_pulse: bool) -> None:
         out.print(Text(f"the model reads: {document['case']}"))
     head = f"{decision['action']} at {decision['confidence']} by {decision['decided_by']} ({decision['reason_code']})"
     out.print(Text(f"decision: {head}: {decision['reasoning']}"), soft_wrap=True)
+    for vote in decision.get("votes") or ():
+        said = vote["error"] if vote["action"] is None else f"{vote['action']} at {vote['confidence']}"
+        out.print(Text(f"  {vote['member']}: {said}"), soft_wrap=True)
 
 
 def _age(document: dict[str, Any]) -> str:

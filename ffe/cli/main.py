@@ -13,8 +13,10 @@ from ffe.cli import (
     analyze,
     backfill,
     explain,
+    grade,
     listing,
     metrics,
+    models,
     quality,
     reconcile,
     run,
@@ -22,6 +24,7 @@ from ffe.cli import (
     sources,
     switch,
     up,
+    worker,
 )
 from ffe.errors import FfeError
 from ffe.observe.masking import masked
@@ -36,6 +39,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("analyze")(analyze.analyze)
 app.command("up")(up.up)
+app.command("worker")(worker.worker)
 app.command("balance")(listing.balance)
 app.command("positions")(listing.positions)
 app.command("orders")(listing.orders)
@@ -46,12 +50,14 @@ app.command("sources")(sources.sources)
 app.command("backfill")(backfill.backfill)
 app.command("explain")(explain.explain)
 app.command("reconcile")(reconcile.reconcile)
+app.command("grade")(grade.grade)
 app.command("halt")(switch.halt)
 app.command("resume")(switch.resume)
 app.command("flatten")(switch.flatten)
 app.command("switch")(switch.switch)
 app.add_typer(simulator.app, name="simulator")
 app.add_typer(metrics.app, name="metrics")
+app.add_typer(models.app, name="models")
 
 
 def main() -> None:

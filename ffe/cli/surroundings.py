@@ -42,6 +42,11 @@ class Surroundings:
         return self
 
     def __exit__(self, *_: object) -> None:
+        from tasks.undelivered import deliver
+
+        # Before the API that we started ends: at exit they would be tried again and again.
+        if self._api is not None and self._api[0] is not None:
+            deliver()
         self._stack.close()
 
     def start_simulator(self) -> None:

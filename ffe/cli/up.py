@@ -21,7 +21,9 @@ from ffe.settings import Mode, Settings
 
 POOLS = ("cpu", "gpu")
 CHECKOUT = Path(__file__).resolve().parents[2]
-WORKER_POLL_SECONDS = "1"
+# A worker that ends as soon as it has started must not take the machine with its imports.
+REVIVE_SECONDS = 5.0
+WORKER_READY_SECONDS = 180.0
 
 
 def up(
@@ -52,15 +54,17 @@ def _everything(around: Surroundings, settings: Settings, port: int, *, ui: bool
     _say("creating work pools and deployments")
     _run("deployments.bootstrap", [sys.executable, "-m", "deployments.bootstrap"], environment)
     _run("prefect deploy", [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], environment)
-    for pool in POOLS:
-        _worker(around, pool, environment)
+    _say("starting a worker for each pool")
+    workers = {pool: _worker(around, pool, environment) for pool in POOLS}
+    for worker in workers.values():
+        worker.ready(WORKER_READY_SECONDS)
     with announced(
         settings.data_dir,
         {"api_url": api_url, "simulator": around.simulator_environment, "control": around.simulator_control},
     ):
         _say(f"ready: {api_url.removesuffix('/api')} (Ctrl-C stops everything)")
         _say("a cycle now: prefect deployment run 'trading-cycle/crypto'  with PREFECT_API_URL=" + api_url)
-        _watch(around.children)
+        _watch(around, workers, environment)
 
 
 def _worker_environment(settings: Settings, api_url: str) -> dict[str, str]:
@@ -69,16 +73,15 @@ def _worker_environment(settings: Settings, api_url: str) -> dict[str, str]:
 
     ours = environment_of(settings) | {
         "FFE_DECIDE": "pool",
-        "PREFECT_WORKER_QUERY_SECONDS": WORKER_POLL_SECONDS,
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
         "PWD": str(CHECKOUT),
     }
     return dict(os.environ) | environment(settings.data_dir, api_url) | ours
 
 
-def _worker(around: Surroundings, pool: str, environment: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", pool]
-    around.spawn(f"worker {pool}", command, env=environment, cwd=CHECKOUT, kept=True)
+def _worker(around: Surroundings, pool: str, environment: dict[str, str]) -> Child:
+    command = [sys.executable, "-m", "ffe.cli.main", "worker", pool, "--name", pool]
+    return around.spawn(f"worker {pool}", command, env=environment, cwd=CHECKOUT, kept=True, read=True)
 
 
 def _run(name: str, command: list[str], environment: dict[str, str]) -> None:
@@ -87,18 +90,24 @@ def _run(name: str, command: list[str], environment: dict[str, str]) -> None:
         raise FfeError(f"{name} failed with exit code {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
-def _watch(children: list[Child]) -> None:
-    """Until Ctrl-C. A worker or the simulator that ends is said once, and shows as failures in the UI; without the server all ends."""
+def _watch(around: Surroundings, workers: dict[str, Child], environment: dict[str, str]) -> None:
+    """Until Ctrl-C. A worker that ends is started again; the simulator that ends is said once; without the server all ends."""
     gone: set[int] = set()
     while True:
-        for child in children:
+        for child in around.children:
             if child.exit_code is None or child.pid in gone:
                 continue
+            gone.add(child.pid)
             text = f"{child.name} ended with exit code {child.exit_code}; see its log in the data folder"
             if child.name == API:
                 raise FfeError(text)
-            _say(text)
-            gone.add(child.pid)
+            pool = next((pool for pool, worker in workers.items() if worker is child), None)
+            if pool is None:
+                _say(text)
+                continue
+            _say(f"{text}; it is started again")
+            time.sleep(REVIVE_SECONDS)
+            workers[pool] = _worker(around, pool, environment)
         time.sleep(0.5)
 
 

@@ -32,7 +32,7 @@ class Engine:
     store: BarStore
     _chains: dict[AssetClass, SourceChain] = field(default_factory=dict)
     _brokers: dict[str, Broker] = field(default_factory=dict)
-    _model: LanguageModel | None = None
+    _models: dict[str | None, LanguageModel] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
@@ -70,15 +70,22 @@ class Engine:
 
     @property
     def model(self) -> LanguageModel:
+        """The language model of the settings, with its own chain of fallbacks."""
+        return self.model_named(None)
+
+    def model_named(self, name: str | None) -> LanguageModel:
+        """The model of that name alone, without a fallback: a member of an ensemble answers for itself. None: `model`."""
         with self._lock:
-            if self._model is None:
-                self._model = open_model(self.settings)
-            return self._model
+            if name not in self._models:
+                self._models[name] = open_model(self.settings, name)
+            return self._models[name]
 
     def close(self) -> None:
-        if self._model is not None:
-            self._model.close()
-        connected: list[SourceChain | Broker] = [*self._chains.values(), *self._brokers.values()]
+        connected: list[LanguageModel | SourceChain | Broker] = [
+            *self._models.values(),
+            *self._chains.values(),
+            *self._brokers.values(),
+        ]
         for each in connected:
             each.close()
         self.ledger.close()

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ffe.cycle.engine import Engine
-from ffe.errors import VenueError
+from ffe.decision.models import Context
+from ffe.decision.verdict import Verdict
+from ffe.errors import ModelError, VenueError
 from ffe.ledger.models import Incident
 from ffe.observe.masking import masked
 from ffe.orders.findings import Trouble
@@ -73,6 +75,22 @@ def of_answer(answer: SourceAnswer, batch: BarBatch, cycle_id: str | None = None
         cycle_id=cycle_id,
         instrument=batch.instrument.symbol,
         inputs={"batch": batch.id, "answered by": batch.source},
+    )
+
+
+def of_verdict(error: ModelError, verdict: Verdict | None, context: Context, cycle_id: str) -> Found:
+    """Nobody decided about an instrument: `error` in short, and the chain of exceptions behind every call that failed."""
+    calls = () if verdict is None else verdict.calls
+    chains = [f"{call.member}, call {number}:\n{call.chain}" for number, call in enumerate(calls, 1) if call.chain]
+    return Found(
+        type=type(error).__name__,
+        message=masked(str(error)),
+        traceback=masked("\n".join(chains) or "".join(traceback.format_exception(error)), most=MOST),
+        request=None,
+        response=None,
+        cycle_id=cycle_id,
+        instrument=context.instrument.symbol,
+        inputs={"batch": context.batch_id, "calls": len(calls)},
     )
 
 

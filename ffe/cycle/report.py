@@ -95,6 +95,8 @@ _DECISION_FIELDS = (
     "prompt_sha256",
     "seed",
     "latency_ms",
+    "confidence_parts",
+    "votes",
 )
 _SIZING_FIELDS = ("units", "notional", "risk_amount", "stop_loss", "take_profit", "balance", "entry_price")
 

@@ -10,14 +10,21 @@ from pydantic import BaseModel, ConfigDict
 from ffe.clock import rfc3339
 from ffe.cycle.bars import Frames, Gated, Validate, gate, gate_frame
 from ffe.cycle.engine import Engine
-from ffe.decision.ask import Verdict, ask, verdict_of
+from ffe.decision.ask import ask
 from ffe.decision.context import build_context
+from ffe.decision.ensemble import after, ask_ensemble
 from ffe.decision.models import Action, Author, Context, Decision, FramePulse
-from ffe.decision.record import decision_from_verdict, gate_hold
+from ffe.decision.odds import action_odds
+from ffe.decision.record import Weighed, decision_from_verdict, gate_hold
+from ffe.decision.verdict import Verdict
 from ffe.errors import ModelUnavailableError
+from ffe.feedback.confidence import weigh
+from ffe.feedback.memory import remember
+from ffe.feedback.weights import weights
 from ffe.market.models import Instrument, Timeframe
 from ffe.market.pulse import consensus, pulse
 from ffe.market.quality import Freshness, QualityReport
+from ffe.settings import EnsembleStrategy, PlacementPolicy
 from ffe.sources.models import BarBatch, to_frame
 
 
@@ -83,6 +90,8 @@ def check_batch(
     judged = [(frame, gate_frame(engine, frame, batch, validate)) for frame in others.batches]
     readings = _pulse(batch, gated.table, judged, others.absent)
     context = build_context(batch, gated.table, report, readings, consensus(readings))
+    memory = remember(engine.ledger, context, engine.settings.memory_size, engine.settings.feedback.memory_min_grades)
+    context = context.model_copy(update={"memory": memory})
     reports = tuple((frame, each.report) for frame, each in judged)
     return Checked(freshness=freshness, report=report, context=context, frames=reports)
 
@@ -121,28 +130,84 @@ def _data_hold(
     return decision
 
 
-def ask_model(engine: Engine, cycle_id: str, context: Context) -> Verdict:
-    """The model's verdict, every call of it recorded before it is used."""
-    verdict = ask(engine.model, context, engine.clock)
-    engine.ledger.record_model_calls(cycle_id, context.instrument.symbol, context.bar_close, verdict.calls)
+def refused_placement(engine: Engine) -> str | None:
+    """Why the model may not be asked where it runs; None unless the policy requires a GPU and it is not on one for certain."""
+    policy = engine.settings.placement.policy
+    if policy is not PlacementPolicy.REQUIRE_GPU:
+        return None
+    from ffe.llm.placement import check_placement, enforce
+
+    return enforce(check_placement(engine.settings, engine.clock), policy)
+
+
+def ask_model(engine: Engine, cycle_id: str, context: Context, seconds: float | None = None) -> Verdict:
+    """The model's verdict, or the ensemble's, recorded with its question and every call before anybody uses it.
+
+    After `seconds` nothing further is asked: no repair, no other member. One call is bounded by its adapter. A cycle asks once about an
+    instrument: where another process has its verdict on these bars already, that one is given.
+    """
+    earlier = _earlier(engine, cycle_id, context)
+    if earlier is not None:
+        return earlier
+    ensemble, barred = engine.settings.ensemble, None if seconds is None else after(seconds)
+    if ensemble.strategy is EnsembleStrategy.OFF:
+        verdict = ask(engine.model, context, engine.clock, barred=barred)
+    else:
+        weighed = _weights(engine, context)
+        verdict = ask_ensemble(engine.model_named, context, engine.clock, ensemble, weighed, barred=barred)
+    if not engine.ledger.record_verdict(cycle_id, context, verdict, engine.clock.now()):
+        return recorded_verdict(engine, cycle_id, context)
     return verdict
+
+
+def _earlier(engine: Engine, cycle_id: str, context: Context) -> Verdict | None:
+    asked = engine.ledger.verdict(cycle_id, context.instrument.symbol)
+    return None if asked is None or asked.context.batch_id != context.batch_id else asked.verdict
+
+
+def _weights(engine: Engine, context: Context) -> dict[str, float] | None:
+    """What each member's votes had been worth when the bar closed; None unless the settings weigh them."""
+    return weights(engine.ledger.graded_votes(context.bar_close)) if engine.settings.ensemble.weighted else None
 
 
 def recorded_verdict(engine: Engine, cycle_id: str, context: Context) -> Verdict:
     """The verdict that another process wrote down for this cycle.
 
     Raises:
-        ModelUnavailableError: it wrote none.
+        ModelUnavailableError: it wrote none, or one about other bars.
     """
-    calls = engine.ledger.model_calls(cycle_id, context.instrument.symbol)
-    if not calls:
-        raise ModelUnavailableError(f"no model call is recorded for {context.instrument.symbol} in cycle {cycle_id}")
-    return verdict_of(calls)
+    symbol = context.instrument.symbol
+    asked = engine.ledger.verdict(cycle_id, symbol)
+    if asked is None:
+        raise ModelUnavailableError(f"no verdict is recorded for {symbol} in cycle {cycle_id}")
+    if asked.context.batch_id != context.batch_id:
+        raise ModelUnavailableError(
+            f"the verdict on {symbol} in cycle {cycle_id} is about batch {asked.context.batch_id}, not {context.batch_id}"
+        )
+    return asked.verdict
 
 
 def decide(engine: Engine, cycle: Cycle, context: Context, verdict: Verdict) -> Decision:
     """Not recorded yet: the risk gate has still to speak. A HOLD is, since nobody can change it any more."""
-    decision = decision_from_verdict(verdict, context, cycle_id=cycle.id, decided_at=engine.clock.now())
+    decision = decision_from_verdict(
+        verdict, context, cycle_id=cycle.id, decided_at=engine.clock.now(), weighed=_weighed(engine, context, verdict)
+    )
     if decision.action is Action.HOLD:
         engine.ledger.record_decision(decision)
     return decision
+
+
+def _weighed(engine: Engine, context: Context, verdict: Verdict) -> Weighed | None:
+    """The answer's confidence by the source that the settings name, from what was known when its bar closed.
+
+    The token odds of one vote say nothing about a majority: they are taken of a single question and of a judge only.
+    """
+    call, settings = verdict.spoken, engine.settings.confidence
+    if verdict.answer is None or call is None or call.identity is None:
+        return None
+    alone = verdict.ensemble is None or verdict.ensemble.strategy is EnsembleStrategy.DEBATE
+    odds = action_odds(call.raw_text or "", call.tokens) if alone else None
+    digest, prompt, known_by = call.identity.digest, call.prompt_version, context.bar_close
+    by_token = None if odds is None else engine.ledger.calibration(digest, prompt, "token", known_by)
+    known = by_token or engine.ledger.calibration(digest, prompt, "stated", known_by)
+    return Weighed(*weigh(verdict.answer, odds, known, settings))

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from ffe.llm.models import JsonSchema, Message, ModelIdentity, Sampling
+from ffe.llm.models import JsonSchema, Message, ModelIdentity, Sampling, TokenOdds
 from ffe.market.models import Instrument, Timeframe
 
 
@@ -53,6 +53,23 @@ class FramePulse(BaseModel):
     closes: tuple[float, ...] = ()
 
 
+class Remembered(BaseModel):
+    """A past situation like the present one and how it ended. `known_at`, when its outcome was known, is never after the bar in question.
+
+    `net_return` is the graded return after costs of `action`, as a fraction; of HOLD it is that of the better side, which was missed.
+    `distance` is how far the two situations lie apart; the smaller, the more alike.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    decision_id: str
+    instrument: str
+    action: Action
+    net_return: float
+    known_at: datetime
+    distance: float
+
+
 class Context(BaseModel):
     """All that the model may know: computed locally, strictly from bars up to `bar_close`. Serialisable; the prompt is a function of it."""
 
@@ -69,10 +86,16 @@ class Context(BaseModel):
     consensus: str
     recent_closes: tuple[Decimal, ...]
     warnings: tuple[str, ...] = ()
+    memory: tuple[Remembered, ...] = ()
 
 
 class ModelCall(BaseModel):
-    """One call, complete enough to be replayed byte for byte. `error` is set when no usable answer came back."""
+    """One call, complete enough to be replayed byte for byte. `error` is set when no usable answer came back, `chain` is
+    then its whole chain of exceptions as printed, masked.
+
+    `content_sha256` is over what was asked and what came back, so that the same call made twice has it twice. `member` is who in an
+    ensemble was asked (`model` outside of one). `tokens` are those of the action alone, with what else could have stood there.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -90,12 +113,55 @@ class ModelCall(BaseModel):
     latency_ms: float
     started_at: datetime
     error: str | None = None
+    chain: str | None = None
+    content_sha256: str = ""
+    member: str = "model"
+    tokens: tuple[TokenOdds, ...] = ()
+    load_ms: float = 0.0
+    prompt_ms: float | None = None
+    generation_ms: float | None = None
+
+
+class ConfidenceParts(BaseModel):
+    """Everything known of how sure the model was, each in [0, 1]; None where it is not known. `source` names the one that gates.
+
+    `stated` is what the answer says. `token` is the probability of the written action among the three, from the runtime's
+    log-probabilities; `odds` are all three. `corrected` is `token` after the model's habit was taken off. `calibrated` is the share of
+    graded decisions with such a value that paid, by calibration `calibration_id`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    stated: float
+    odds: dict[str, float] | None = None
+    token: float | None = None
+    corrected: float | None = None
+    calibrated: float | None = None
+    calibration_id: str | None = None
+    source: str = "stated"
+
+
+class Vote(BaseModel):
+    """What one member of an ensemble said; `action` None when it gave no usable answer, and `error` says why. Weight 0 has no vote."""
+
+    model_config = ConfigDict(frozen=True)
+
+    member: str
+    action: Action | None
+    confidence: int | None = None
+    weight: float = 1.0
+    error: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        return self.weight > 0
 
 
 class Decision(BaseModel):
     """The verdict on one instrument at one bar. HOLD by anyone but the model carries confidence 100.
 
-    `pulse_batches` names the bars behind the question: batch id by timeframe, the base's among them.
+    `pulse_batches` names the bars behind the question: batch id by timeframe, the base's among them. `opinion` is what the model itself
+    said, whoever decided in the end. `situation` is what the decision memory compares: indicator values by name. `confidence_parts` and `votes` say where `confidence` and `action` came from.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -120,3 +186,7 @@ class Decision(BaseModel):
     latency_ms: float | None = None
     decided_at: datetime
     pulse_batches: dict[str, str] | None = None
+    opinion: Action | None = None
+    situation: dict[str, float] | None = None
+    confidence_parts: ConfidenceParts | None = None
+    votes: tuple[Vote, ...] | None = None

@@ -9,25 +9,29 @@ rule, not skill at trading.
 The whole pulse, six timeframes or more, is for people: the artifact and `ffe analyze`. The case keeps to the base frame and the two next
 longer ones that have an RSI, and its agreement counts exactly those, because the examples say "N of 3 frames" and a model of this size
 misreads what it has not been shown: other denominators, and readings that don't add up to the count behind them. Shorter frames stay
-out: a decision made once a bar should not turn on what moves within it. Only canonical symbols, numbers, words of our own and cleaned warnings enter: no text from a venue or a feed can
+out: a decision made once a bar should not turn on what moves within it. What became of similar situations stands before the case, so
+that the case still ends in the words that the answer begins with. Only canonical symbols, numbers, words of our own and cleaned warnings enter: no text from a venue or a feed can
 speak to the model.
 """
 
 import re
 from collections.abc import Sequence
 
-from ffe.decision.models import Context, FramePulse
+from ffe.decision.models import Action, Context, FramePulse, Remembered
 from ffe.llm.fingerprint import prompt_sha256
 from ffe.llm.models import Message
 from ffe.market.pulse import consensus
 
 __all__ = ["PROMPT_VERSION", "build_messages", "prompt_sha256", "repair_messages"]
 
-PROMPT_VERSION = "v2"
+PROMPT_VERSION = "v3"
 CASE_FRAMES = 3
 WARNINGS_MAX = 2
 WARNING_CHARS = 80
+SYMBOL_CHARS = 12
 REPAIR_CHARS = 400
+# What chat templates mark roles with: a runtime may read it as such wherever it stands.
+SPECIAL_TOKEN = re.compile(r"<\|.*?\|>")
 
 SYSTEM = (
     "You judge one market. Reply with JSON: reasoning, one short sentence; action BUY, SELL or HOLD; confidence 0 to 100. "
@@ -65,7 +69,7 @@ def repair_messages(messages: Sequence[Message], raw_text: str, error: str) -> t
     """The same question, the answer that was refused and why, asked once more."""
     return (
         *messages,
-        Message(role="assistant", content=raw_text[:REPAIR_CHARS] or "(empty)"),
+        Message(role="assistant", content=SPECIAL_TOKEN.sub(" ", raw_text)[:REPAIR_CHARS] or "(empty)"),
         Message(role="user", content=f"Refused: {cleaned(error, REPAIR_CHARS)} Reply again with one JSON object only."),
     )
 
@@ -73,10 +77,20 @@ def repair_messages(messages: Sequence[Message], raw_text: str, error: str) -> t
 def case_text(context: Context) -> str:
     """The case as the model reads it, a pure function of the context: `case_frames`, momentum, and on how many frames they agree."""
     notes = [f"Note: {cleaned(warning, WARNING_CHARS)}." for warning in context.warnings[:WARNINGS_MAX]]
+    if context.memory:
+        notes.append(f"Before, in {len(context.memory)} cases alike: {', '.join(map(_remembered, context.memory))}.")
     frames = case_frames(context)
     readings = ", ".join(f"{frame.timeframe.value} RSI {frame.rsi:.0f}" for frame in frames if frame.rsi is not None)
-    market = f"{context.instrument.symbol}: {readings or 'RSI unknown'}."
+    market = f"{cleaned(context.instrument.symbol, SYMBOL_CHARS)}: {readings or 'RSI unknown'}."
     return " ".join([*notes, market, f"Momentum {_momentum(frames[:1])}.", f"{agreement(consensus(frames))}."])
+
+
+def _remembered(past: Remembered) -> str:
+    """`BUY made 0.40%`, `SELL lost 0.10%`, `HOLD missed 0.25%`."""
+    percent = f"{abs(past.net_return):.2%}"
+    if past.action is Action.HOLD:
+        return f"HOLD {'missed' if past.net_return > 0 else 'spared'} {percent}"
+    return f"{past.action.value} {'made' if past.net_return > 0 else 'lost'} {percent}"
 
 
 def case_frames(context: Context) -> tuple[FramePulse, ...]:

@@ -10,6 +10,9 @@ from ffe.ledger.models import Cycle
 from ffe.ledger.rows import insert_once, locked, newest, records_of
 from ffe.ledger.tables import CycleRow
 
+# Ids of cycles that only looked begin so: what they decided is never traded and never graded.
+ANALYSIS = "analysis-"
+
 
 def start_cycle(session: Session, cycle_id: str, mode: str, timeframe: str, started_at: datetime) -> None:
     insert_once(session, CycleRow(id=cycle_id, mode=mode, timeframe=timeframe, started_at=started_at))

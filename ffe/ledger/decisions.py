@@ -9,8 +9,7 @@ from sqlmodel import Session, col, select
 from ffe.decision.models import Decision, ModelCall
 from ffe.errors import LedgerError
 from ffe.ledger.rows import insert_once, newest, records_of
-from ffe.ledger.tables import CycleRow, DecisionRow, ModelCallRow, SizingRow
-from ffe.market.models import Timeframe
+from ffe.ledger.tables import DecisionRow, ModelCallRow, SizingRow
 from ffe.risk.models import Denial, Sizing, Verdict
 
 
@@ -33,35 +32,6 @@ def model_calls(session: Session, cycle_id: str, instrument: str) -> list[ModelC
     query = select(ModelCallRow).where(ModelCallRow.cycle_id == cycle_id, ModelCallRow.instrument == instrument)
     rows = session.exec(query.order_by(col(ModelCallRow.started_at), col(ModelCallRow.attempt))).all()
     return records_of(ModelCall, rows)
-
-
-def model_decision(
-    session: Session,
-    instrument: str,
-    timeframe: Timeframe,
-    bar_close: datetime,
-    *,
-    prompt_version: str,
-    model_digest: str,
-    prompt_sha256: str | None = None,
-) -> ModelCall | None:
-    """The newest error-free call on exactly this bar by this model, for a rerun to use again.
-
-    `prompt_sha256` narrows it to the identical question: the same bar of another data set asks another one.
-    """
-    query = select(ModelCallRow).join(CycleRow, col(CycleRow.id) == col(ModelCallRow.cycle_id))
-    query = query.where(
-        ModelCallRow.instrument == instrument,
-        CycleRow.timeframe == timeframe.value,
-        ModelCallRow.bar_close == bar_close,
-        ModelCallRow.prompt_version == prompt_version,
-        ModelCallRow.model_digest == model_digest,
-        col(ModelCallRow.error).is_(None),
-    )
-    if prompt_sha256 is not None:
-        query = query.where(ModelCallRow.prompt_sha256 == prompt_sha256)
-    row = session.exec(query.order_by(col(ModelCallRow.started_at).desc()).limit(1)).first()
-    return None if row is None else ModelCall.model_validate(row, from_attributes=True)
 
 
 def record_decision(session: Session, decision: Decision) -> None:

@@ -119,10 +119,15 @@ def _checks(findings: Sequence[dict[str, Any]], severity: Severity) -> tuple[str
 
 def record_spec(session: Session, spec: InstrumentSpec) -> None:
     """A new row only when the venue's rules differ from the newest ones on record."""
+    held = newest_spec(session, spec.venue, spec.instrument)
+    if held is None or held != spec.model_copy(update={"fetched_at": held.fetched_at}):
+        insert_once(session, InstrumentSpecRow(**spec.model_dump()))
+
+
+def newest_spec(session: Session, venue: str, instrument: str) -> InstrumentSpec | None:
+    """The venue's rules as they were last seen to change; None where nobody has asked for them yet."""
     query = select(InstrumentSpecRow).where(
-        InstrumentSpecRow.venue == spec.venue, InstrumentSpecRow.instrument == spec.instrument
+        InstrumentSpecRow.venue == venue, InstrumentSpecRow.instrument == instrument
     )
     row = session.exec(query.order_by(col(InstrumentSpecRow.fetched_at).desc()).limit(1)).first()
-    same = row is not None and record_of(InstrumentSpec, row) == spec.model_copy(update={"fetched_at": row.fetched_at})
-    if not same:
-        insert_once(session, InstrumentSpecRow(**spec.model_dump()))
+    return None if row is None else record_of(InstrumentSpec, row)

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 from ffe.decision.models import Author
 from ffe.errors import LedgerError
 from ffe.ledger.evidence import batch_of
+from ffe.ledger.feedback_tables import GradeRow, VerdictRow
 from ffe.ledger.order_tables import FillRow, IncidentRow, OrderEventRow, OrderRow, PositionRow, ReservationRow
 from ffe.ledger.rows import values_of
 from ffe.ledger.tables import (
@@ -102,11 +103,32 @@ def _chain(session: Session, decision: DecisionRow | None, orders: list[OrderRow
         "batch": None if decision is None else _batch(session, decision.batch_id),
         "quality": None if decision is None else _linked(session, QualityReportRow, decision.quality_report_id),
         "model_call": None if decision is None else _linked(session, ModelCallRow, decision.model_call_id),
+        "other_calls": [] if decision is None else _other_calls(session, decision),
+        "verdict": None if decision is None else _verdict(session, decision),
         "decision": _plain(decision),
         "sizing": None if decision is None else _plain(session.get(SizingRow, decision.id)),
         "orders": [_order(session, row) for row in orders],
+        "grade": None if decision is None else _plain(session.get(GradeRow, decision.id)),
     }
     return chain | {"missing": _missing(chain, decision, orders)}
+
+
+def _other_calls(session: Session, decision: DecisionRow) -> list[Document]:
+    """Refused answers, repairs and the other members of an ensemble, in the order in which they were asked."""
+    query = select(ModelCallRow).where(
+        ModelCallRow.cycle_id == decision.cycle_id, ModelCallRow.instrument == decision.instrument
+    )
+    rows = session.exec(query.order_by(col(ModelCallRow.started_at), col(ModelCallRow.attempt))).all()
+    return [_document(row) for row in rows if row.id != decision.model_call_id]
+
+
+def _verdict(session: Session, decision: DecisionRow) -> Document | None:
+    """What the question came to: answer, votes, error, and what was remembered. The rest of the context is in the decision and its call."""
+    row = session.get(VerdictRow, (decision.cycle_id, decision.instrument))
+    if row is None:
+        return None
+    kept = {name: getattr(row, name) for name in ("answer", "error", "votes", "ensemble")}
+    return kept | {"memory": row.context["memory"], "recorded_at": to_jsonable_python(row.recorded_at)}
 
 
 def _missing(chain: Document, decision: DecisionRow | None, orders: list[OrderRow]) -> list[str]:

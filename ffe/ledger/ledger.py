@@ -2,7 +2,7 @@
 
 The work is in the module of each noun (`orders`, `fills`, `reservations`, ...), as functions of a session; this facade only
 opens that session, for writing or for reading. What it says of orders is in `order_ledger`, what it says of accounts in
-`account_ledger`, of bar sources in `source_ledger`. Safe to share between threads; a process opens its own.
+`account_ledger`, of bar sources in `source_ledger`, of what became of decisions in `feedback_ledger`. Safe to share between threads; a process opens its own.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from ffe.errors import LedgerError, RefusedError
 from ffe.ledger import cycles, decisions, evidence, explain, incidents
 from ffe.ledger.account_ledger import AccountLedger
 from ffe.ledger.database import Database, shown
+from ffe.ledger.feedback_ledger import FeedbackLedger
 from ffe.ledger.migrate import upgrade_database
 from ffe.ledger.models import Cycle, Incident
 from ffe.ledger.order_ledger import OrderLedger
@@ -27,7 +28,7 @@ from ffe.sources.models import BarBatch
 from ffe.venues.models import InstrumentSpec
 
 
-class Ledger(OrderLedger, AccountLedger, SourceLedger):
+class Ledger(OrderLedger, AccountLedger, SourceLedger, FeedbackLedger):
     """Open one with `Ledger.open`. Every method raises LedgerError when the database refuses."""
 
     def __init__(self, database: Database) -> None:
@@ -105,6 +106,11 @@ class Ledger(OrderLedger, AccountLedger, SourceLedger):
         with self.database.write() as session:
             evidence.record_spec(session, spec)
 
+    def spec(self, venue: str, instrument: str) -> InstrumentSpec | None:
+        """The venue's rules for an instrument as they were last recorded; None where nobody has asked for them yet."""
+        with self.database.read() as session:
+            return evidence.newest_spec(session, venue, instrument)
+
     # decisions
 
     def record_model_calls(
@@ -116,28 +122,6 @@ class Ledger(OrderLedger, AccountLedger, SourceLedger):
     def model_calls(self, cycle_id: str, instrument: str) -> list[ModelCall]:
         with self.database.read() as session:
             return decisions.model_calls(session, cycle_id, instrument)
-
-    def model_decision(
-        self,
-        instrument: str,
-        timeframe: Timeframe,
-        bar_close: datetime,
-        *,
-        prompt_version: str,
-        model_digest: str,
-        prompt_sha256: str | None = None,
-    ) -> ModelCall | None:
-        """The newest error-free call on exactly this bar, question and model, or None."""
-        with self.database.read() as session:
-            return decisions.model_decision(
-                session,
-                instrument,
-                timeframe,
-                bar_close,
-                prompt_version=prompt_version,
-                model_digest=model_digest,
-                prompt_sha256=prompt_sha256,
-            )
 
     def record_decision(self, decision: Decision) -> None:
         with self.database.write() as session:

@@ -137,6 +137,13 @@ class ModelCallRow(LedgerRow, table=True):
     latency_ms: float
     started_at: datetime = moment()
     error: str | None = text()
+    chain: str | None = text(default=None)
+    content_sha256: str = text(default="", index=True)
+    member: str = text(default="model")
+    tokens: list[Any] = ordered_document(default_factory=list)
+    load_ms: float = 0.0
+    prompt_ms: float | None = None
+    generation_ms: float | None = None
 
 
 class DecisionRow(LedgerRow, table=True):
@@ -163,6 +170,10 @@ class DecisionRow(LedgerRow, table=True):
     latency_ms: float | None
     decided_at: datetime = moment(index=True)
     pulse_batches: dict[str, str] | None = document(default=None)
+    opinion: str | None = text(default=None)
+    situation: dict[str, float] | None = document(default=None)
+    confidence_parts: dict[str, Any] | None = document(default=None)
+    votes: list[Any] | None = document(default=None)
 
 
 class SizingRow(LedgerRow, table=True):

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from ffe.money import decimal, plain
+from ffe.text import storable
 
 
 class PlainText(TypeDecorator[str]):
@@ -99,10 +100,6 @@ class Json(TypeDecorator[Any]):
 class OrderedJson(Json):
     cache_ok = True
     on_postgresql = JSON
-
-
-def storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _cleaned(value: Any) -> Any:

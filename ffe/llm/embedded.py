@@ -5,9 +5,11 @@ It is a real quantized LLM and a poor trader: it proves plumbing, schema, latenc
 A child process, because a failed assertion or a segfault inside llama.cpp would take the worker down with it. JSON lines over the
 child's stdin and stdout rather than HTTP to its listener: no open port, no key to hand over, a crash is an end of file and
 a late answer a passed deadline. One thread by default: spinning threads cost 20x on a shared machine. Temperature 0, a fixed
-seed and thread count and `cache_prompt` off make the same prompt give the same text in another process.
+seed and thread count and `cache_prompt` off make the same prompt give the same text in another process. Log-probabilities are always
+asked for: they leave the text as it is and cost a twentieth of the time to generate it, which is the smaller part (benchmarks/model.py).
 """
 
+import logging
 import sys
 import threading
 import time
@@ -17,10 +19,13 @@ from typing import Any
 
 import ffe
 from ffe.errors import ModelUnavailableError
+from ffe.llm.embedded_tokens import TOP, token_odds
 from ffe.llm.gguf import locate
 from ffe.llm.line_process import LineProcess, minimal_environment
 from ffe.llm.models import Completion, JsonSchema, Message, ModelHealth, ModelIdentity, Sampling
 from ffe.settings import EmbeddedSettings
+
+log = logging.getLogger(__name__)
 
 N_CTX = 2048
 COMMAND = (sys.executable, "-P", "-m", "ffe.llm.embedded_child")
@@ -43,6 +48,12 @@ class EmbeddedModel:
         self._ready: dict[str, Any] | None = None
         self._closed = False
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, to look at its memory; None when none was started."""
+        child = self._child
+        return None if child is None else child.pid
+
     def start(self) -> None:
         """Spawns the child and returns at once; the first use waits for it. A no-op while one runs."""
         with self._lock:
@@ -61,17 +72,10 @@ class EmbeddedModel:
             fresh = self._ready is None
             ready = self._wait_ready(child, deadline)
             started = time.perf_counter()
-            self._post(child, _request(messages, schema, sampling))
+            self._post(child, chat_request(messages, schema, sampling))
             result = self._reply(child, deadline)["result"]
-            return Completion(
-                text=result["choices"][0]["message"]["content"] or "",
-                finish_reason=result["choices"][0]["finish_reason"],
-                prompt_tokens=result["usage"]["prompt_tokens"],
-                completion_tokens=result["usage"]["completion_tokens"],
-                latency_ms=(time.perf_counter() - started) * 1000,
-                load_ms=ready["load_ms"] if fresh else 0.0,
-                identity=self._identity(ready),
-            )
+            latency_ms = (time.perf_counter() - started) * 1000
+            return _completion(result, self._identity(ready), latency_ms, ready["load_ms"] if fresh else 0.0)
 
     def health(self) -> ModelHealth:
         try:
@@ -107,6 +111,7 @@ class EmbeddedModel:
             "sha256": self._weights.sha256,
             "threads": self._settings.threads,
             "n_ctx": N_CTX,
+            "gpu_layers": self._settings.gpu_layers,
         }
         self._post(self._child, order)
         return self._child
@@ -114,6 +119,13 @@ class EmbeddedModel:
     def _wait_ready(self, child: LineProcess, deadline: float) -> dict[str, Any]:
         if self._ready is None:
             self._ready = self._reply(child, deadline)["ready"]
+            if self._settings.gpu_layers > 0 and self._device(self._ready) == "cpu":
+                log.warning(
+                    "%s layers of %s were meant for a GPU, but %s has none to put them on: the model runs on the CPU",
+                    self._settings.gpu_layers,
+                    self._weights.path.name,
+                    self._ready["runtime"],
+                )
         return self._ready
 
     def _post(self, child: LineProcess, message: dict[str, Any]) -> None:
@@ -152,9 +164,14 @@ class EmbeddedModel:
             model=self._weights.path.stem,
             digest=ready["sha256"],
             runtime=ready["runtime"],
-            device="cpu",
+            device=self._device(ready),
             threads=self._settings.threads,
         )
+
+    def _device(self, ready: dict[str, Any]) -> str:
+        """`cuda` for a runtime with `CUDA0`, `vulkan` for `Vulkan0`; `cpu` when it has no GPU or was given no layers for it."""
+        devices = ready["devices"] if self._settings.gpu_layers > 0 else []
+        return str(devices[0]).rstrip("0123456789").lower() if devices else "cpu"
 
 
 class _Held:
@@ -172,15 +189,35 @@ class _Held:
         self._lock.release()
 
 
-def _request(messages: Sequence[Message], schema: JsonSchema, sampling: Sampling) -> dict[str, Any]:
+def chat_request(messages: Sequence[Message], schema: JsonSchema, sampling: Sampling) -> dict[str, Any]:
+    """The question as the runtime takes it, log-probabilities and the bound on its length among it."""
     return {
         "messages": [message.model_dump() for message in messages],
         "max_tokens": sampling.max_tokens,
         "temperature": sampling.temperature,
         "seed": sampling.seed,
         "cache_prompt": False,
+        "logprobs": True,
+        "top_logprobs": TOP,
         "response_format": {
             "type": "json_schema",
             "json_schema": {"name": "answer", "strict": True, "schema": schema},
         },
     }
+
+
+def _completion(result: dict[str, Any], identity: ModelIdentity, latency_ms: float, load_ms: float) -> Completion:
+    choice, timings = result["choices"][0], result.get("timings") or {}
+    text = choice["message"]["content"] or ""
+    return Completion(
+        text=text,
+        finish_reason=choice["finish_reason"],
+        prompt_tokens=result["usage"]["prompt_tokens"],
+        completion_tokens=result["usage"]["completion_tokens"],
+        latency_ms=latency_ms,
+        load_ms=load_ms,
+        prompt_ms=timings.get("prompt_ms"),
+        generation_ms=timings.get("predicted_ms"),
+        tokens=token_odds(choice, text),
+        identity=identity,
+    )

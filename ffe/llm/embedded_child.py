@@ -1,6 +1,7 @@
 """The child process of `EmbeddedModel`: one llama.cpp context behind JSON lines on stdin and stdout.
 
-First line in: {"path", "sha256", "threads", "n_ctx"}. First line out: {"ready": {"sha256", "runtime", "load_ms"}}. Then one request, one
+First line in: {"path", "sha256", "threads", "n_ctx", "gpu_layers"}. First line out: {"ready": {"sha256", "runtime", "load_ms", "devices"}},
+`devices` the names of the GPUs that the runtime was built for and found (`CUDA0`), none with the packaged one. Then one request, one
 answer: {"result": <OpenAI-style completion>} or {"error": {"kind", "message"}}. A watching thread reads stdin, so the end of the
 parent ends this process in the middle of a generation too.
 
@@ -27,8 +28,9 @@ class Engine(Protocol):
     def handle_chat_completions(self, request: dict[str, Any]) -> Any: ...
 
 
-def load(path: str, threads: int, n_ctx: int) -> Engine:
-    """A context on the CPU, quiet, with the settings that were measured: a prompt cache in RAM grows without bound.
+def load(path: str, threads: int, n_ctx: int, gpu_layers: int = 0) -> Engine:
+    """A quiet context with the settings that were measured: a prompt cache in RAM grows without bound. A runtime without a GPU ignores
+    `gpu_layers`.
 
     Raises:
         RuntimeError: the runtime cannot use the file.
@@ -39,7 +41,7 @@ def load(path: str, threads: int, n_ctx: int) -> Engine:
     params.model.path = path
     params.n_ctx = n_ctx
     params.n_parallel = 1
-    params.n_gpu_layers = 0
+    params.n_gpu_layers = gpu_layers
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     params.cache_ram_mib = 0
@@ -53,10 +55,17 @@ def load(path: str, threads: int, n_ctx: int) -> Engine:
     return engine
 
 
-def open_engine(
-    order: dict[str, Any], loader: Callable[[str, int, int], Engine] = load
-) -> tuple[Engine, dict[str, Any]]:
-    """The loaded engine and what it is: sha256 of the weights, runtime name and version, load time in ms.
+def gpu_names() -> list[str]:
+    """Names of the GPUs that the runtime can put layers on, as it says: `CUDA0`, `Vulkan0`. Its CPU build has none."""
+    import xllamacpp
+
+    kinds = xllamacpp.ggml_backend_dev_type
+    on_gpu = (kinds.GGML_BACKEND_DEVICE_TYPE_GPU, kinds.GGML_BACKEND_DEVICE_TYPE_IGPU)
+    return [str(device["name"]) for device in xllamacpp.get_device_info() if device["type"] in on_gpu]
+
+
+def open_engine(order: dict[str, Any], loader: Callable[..., Engine] = load) -> tuple[Engine, dict[str, Any]]:
+    """The loaded engine and what it is: sha256 of the weights, runtime name and version, load time in ms, GPUs at hand.
 
     Raises:
         ModelUnavailableError: missing, altered or unusable file.
@@ -64,13 +73,14 @@ def open_engine(
     started = time.perf_counter()
     found = verify(Weights(Path(order["path"]), order["sha256"]))
     try:
-        engine = loader(order["path"], order["threads"], order["n_ctx"])
+        engine = loader(order["path"], order["threads"], order["n_ctx"], order["gpu_layers"])
     except RuntimeError as error:
         raise ModelUnavailableError(f"the runtime cannot load {order['path']} (sha256 {found}): {error}") from error
     from importlib.metadata import version
 
     load_ms = (time.perf_counter() - started) * 1000
-    return engine, {"sha256": found, "runtime": f"xllamacpp {version('xllamacpp')}", "load_ms": load_ms}
+    runtime = f"xllamacpp {version('xllamacpp')}"
+    return engine, {"sha256": found, "runtime": runtime, "load_ms": load_ms, "devices": gpu_names()}
 
 
 def answer(engine: Engine, request: dict[str, Any]) -> dict[str, Any]:

@@ -6,16 +6,20 @@ from ffe.llm.protocol import LanguageModel
 from ffe.settings import Mode, Settings
 
 
-def open_model(settings: Settings) -> LanguageModel:
-    """An adapter that has not loaded anything yet; the caller closes it.
+def open_model(settings: Settings, name: str | None = None) -> LanguageModel:
+    """An adapter that has not loaded anything yet; the caller closes it. `name` asks for one model of the Ollama server, alone.
 
     Raises:
         RefusedError: live mode with the embedded model, which is no trader, unless it was explicitly allowed.
+        ConfigurationError: a name with the embedded model, which is only one.
     """
     if settings.model == "ollama":
         from ffe.llm.ollama import OllamaModel
 
-        return OllamaModel(settings.ollama)
+        alone = {} if name is None else {"model": name, "fallback_model": ()}
+        return OllamaModel(settings.ollama.model_copy(update=alone))
+    if name is not None:
+        raise ConfigurationError(f"model {name} can't be asked by name: FFE_MODEL is {settings.model}, not ollama")
     if settings.mode is Mode.LIVE and not settings.live.allow_embedded_model:
         raise RefusedError(
             "live mode refuses the embedded model: set FFE_MODEL=ollama, or FFE_LIVE__ALLOW_EMBEDDED_MODEL=true if you mean it"

@@ -1,10 +1,28 @@
 """What goes into a language model and what comes back."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from ffe.text import storable
 
 JsonSchema = dict[str, Any]
+# A digest has 71 characters, the path of a registry some hundred; beyond this it is no name of anything.
+NAME_MAX = 1024
+# Runtimes say "stop" and "length".
+REASON_MAX = 64
+
+
+def _cut(text: str) -> str:
+    return text[:REASON_MAX]
+
+
+Text = Annotated[str, AfterValidator(storable)]
+Name = Annotated[Text, Field(max_length=NAME_MAX)]
+Reason = Annotated[Text, AfterValidator(_cut)]
+# What an INTEGER column of PostgreSQL holds.
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Message(BaseModel):
@@ -15,7 +33,7 @@ class Message(BaseModel):
 
 
 class Sampling(BaseModel):
-    """Everything that changes the answer. `num_ctx` is constant per process: Ollama reloads the model when it changes."""
+    """Everything that changes the answer; log-probabilities are asked for beside it and do not. `num_ctx` is constant per process: Ollama reloads the model when it changes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,24 +49,45 @@ class ModelIdentity(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     adapter: Literal["ollama", "embedded", "recorded"]
-    model: str
-    digest: str
-    runtime: str
-    device: str = "cpu"
+    model: Name
+    digest: Name
+    runtime: Name
+    device: Name = "cpu"
     threads: int | None = None
 
 
-class Completion(BaseModel):
-    """Raw text of one answer. `finish_reason` "length" means cut off: never valid JSON, whatever it parses to."""
+class TokenOdds(BaseModel):
+    """One generated token at character `start` of the answer, and what else could have stood there: text and natural log-probability.
+
+    `top` are the likeliest tokens of that place, the likeliest first, the chosen one usually among them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    latency_ms: float
-    load_ms: float = 0.0
+    start: int
+    text: Text
+    logprob: float
+    top: tuple[tuple[Text, float], ...] = ()
+
+
+class Completion(BaseModel):
+    """Raw text of one answer. `finish_reason` "length" means cut off: never valid JSON, whatever it parses to.
+
+    `prompt_ms` and `generation_ms` are the runtime's own timings; `tokens` is empty where it gives no log-probabilities.
+    A text that no store takes is mended, a `finish_reason` cut to 64 characters; a count or time that cannot be is refused.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    text: Text
+    finish_reason: Reason
+    prompt_tokens: Count
+    completion_tokens: Count
+    latency_ms: Milliseconds
+    load_ms: Milliseconds = 0.0
+    prompt_ms: Milliseconds | None = None
+    generation_ms: Milliseconds | None = None
+    tokens: tuple[TokenOdds, ...] = ()
     identity: ModelIdentity
 
 

@@ -17,6 +17,8 @@ PATTERNS = (
 )
 SECRET_NAMES = re.compile(r"(?i)(TOKEN|SECRET|PASSWORD|API_KEY|AUTH_STRING)")
 SHORTEST = 6
+# No secret is longer: a PEM of an RSA key of 4096 bits has some 3,300 characters.
+LONGEST = 8192
 # Line ends of a PEM: real, or printed as text, also when that text was printed once more.
 _LINE_END = re.compile(r"\\+r\\+n|\\+n|\r?\n")
 
@@ -29,7 +31,16 @@ def remember(secret: str) -> None:
 
 
 def masked(text: str, most: int | None = None) -> str:
-    """`text` without secrets; longer than `most` characters is cut in the middle, after masking."""
+    """`text` without secrets; longer than `most` characters is cut in the middle, after masking.
+
+    Of a text much longer than that only both ends are looked at: patterns take their time, and megabytes of a server's text would take
+    minutes. What lies within `LONGEST` of such a cut is left out, since a secret may begin there and not end.
+    """
+    if most is not None and len(text) > most + 4 * LONGEST:
+        half = most // 2
+        head = masked(text[: half + LONGEST])[:-LONGEST]
+        tail = masked(text[-half - LONGEST :])[LONGEST:]
+        return f"{head}\n... {len(text) - most} characters cut ...\n{tail}"
     for secret in _held():
         text = text.replace(secret, "<masked>")
     for pattern, replacement in PATTERNS:

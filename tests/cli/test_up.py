@@ -82,6 +82,7 @@ async def test_a_deployed_cycle_runs_through_both_pools_and_a_failure_shows_its_
                 "crypto": 1,
                 "forex": 3,
                 "gpu": 0,
+                "grade-decisions": 1,
                 "reconcile": 1,
                 "watch-exits": 1,
             }
@@ -106,6 +107,27 @@ async def test_a_deployed_cycle_runs_through_both_pools_and_a_failure_shows_its_
     by_model = {row["instrument"] for row in decisions if row["cycle_id"] == str(run.id)}
     assert by_model == {"BTCUSD", "ETHUSD"}
     assert len(run_ffe(system.data_dir, "incidents", "--json").document) == 1
+
+
+def test_a_worker_that_was_killed_is_started_again(system: SimpleNamespace) -> None:
+    def workers() -> dict[int, psutil.Process]:
+        found = psutil.Process(system.process.pid).children(recursive=True)
+        return {each.pid: each for each in found if "prefect worker start --pool gpu" in " ".join(_command(each))}
+
+    before = workers()
+    assert before
+    for each in before.values():
+        each.kill()
+    until = time.monotonic() + 90
+    while time.monotonic() < until and not workers().keys() - before.keys():
+        time.sleep(0.5)
+    assert workers().keys() - before.keys()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
 
 
 def test_a_second_one_on_the_same_folder_is_refused(system: SimpleNamespace, run_ffe: Any) -> None:

@@ -1,6 +1,7 @@
-"""An answer is exactly one bare JSON object within its limits, or it is refused with the reason."""
+"""An answer is exactly one JSON object within its limits, bare or wrapped beyond doubt, or it is refused with the reason."""
 
 import json
+import unicodedata
 from typing import Any
 
 import jsonschema
@@ -8,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ffe.decision.answer import Answer, answer_schema, parse_answer
+from ffe.decision.answer import Answer, answer_schema, object_span, parse_answer
 from ffe.decision.models import Action
 from ffe.errors import InvalidAnswerError
 from ffe.llm.models import Completion, ModelIdentity
 
 GOOD = {"reasoning": "The trend is up.", "action": "BUY", "confidence": 75}
+BARE = json.dumps(GOOD)
 IDENTITY = ModelIdentity(adapter="embedded", model="m", digest="d", runtime="r")
 
 
@@ -50,7 +52,14 @@ def test_the_schema_bounds_everything_by_enums_in_the_order_of_the_answer():
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
-@given(st.sampled_from(Action), st.integers(0, 20), st.text(min_size=1, max_size=240))
+PRINTABLE = st.characters(exclude_categories=("Cc", "Cs"))
+
+
+@given(
+    st.sampled_from(Action),
+    st.integers(0, 20),
+    st.text(PRINTABLE | st.sampled_from("\t\r\n"), min_size=1, max_size=240),
+)
 def test_every_answer_round_trips_and_meets_its_schema(action, steps, reasoning):
     answer = Answer(action=action, confidence=steps * 5, reasoning=reasoning)
 
@@ -72,12 +81,22 @@ def test_no_text_does_anything_but_parse_or_be_refused(text):
     ("text", "reason"),
     [
         ("", "empty"),
+        (" \n\t", "empty"),
         ("The next day is not available.", "prose"),
-        (f"```json\n{json.dumps(GOOD)}\n```", "fenced"),
-        (f"<think>hm</think>{json.dumps(GOOD)}", "thinking tags"),
-        (f"{json.dumps(GOOD)}</think>", "thinking tags"),
-        (f"{json.dumps(GOOD)} I hope this helps.", "not JSON"),
-        (json.dumps(GOOD)[:-9], "not JSON"),
+        (f"{BARE} I hope this helps.", "not JSON"),
+        (f"Here it is: {BARE}", "prose"),
+        (BARE[:-9], "not JSON"),
+        (BARE + BARE, "not JSON"),
+        (f"{BARE}\n{BARE}", "not JSON"),
+        (f"[{BARE}]", "prose"),
+        (json.dumps(BARE), "prose"),
+        (f"\ufeff{BARE}", "byte order mark"),
+        (f"\u200b{BARE}", "prose"),
+        (BARE.replace('"', "'"), "not JSON"),
+        (BARE[:-1] + ",}", "not JSON"),
+        (BARE.replace("{", "{/* c */", 1), "not JSON"),
+        (f'{{"reasoning": "r", "action": "BUY", "confidence": {"9" * 5000}}}', "number too long"),
+        ('{"reasoning": "a\nb", "action": "BUY", "confidence": 75}', "not JSON"),
         ("[1]", "prose"),
         ('{"reasoning": "r", "action": "BUY", "confidence": NaN}', "NaN"),
         ('{"reasoning": "r", "action": "BUY", "confidence": Infinity}', "Infinity"),
@@ -86,7 +105,7 @@ def test_no_text_does_anything_but_parse_or_be_refused(text):
         ('{"a":' * 100_000, "nested too deeply"),
     ],
 )
-def test_text_that_is_not_one_bare_object_is_refused_and_says_why(text, reason):
+def test_text_that_is_not_one_object_is_refused_and_says_why(text, reason):
     with pytest.raises(InvalidAnswerError, match=reason):
         parse(text)
 
@@ -106,6 +125,14 @@ def test_text_that_is_not_one_bare_object_is_refused_and_says_why(text, reason):
         ({"reasoning": ""}, "reasoning: .*at least 1"),
         ({"reasoning": "x" * 241}, "reasoning: .*240"),
         ({"size": 1}, "size: Extra inputs"),
+        ({"confidence": 10**4000}, "confidence: .*100.*1000"),
+        ({"confidence": 1e308 * 10}, "Infinity"),
+        ({"confidence": [75]}, "confidence: .*integer"),
+        ({"action": GOOD}, "action: "),
+        ({"answer": GOOD}, "answer: Extra inputs"),
+        ({"reasoning": "a\x00b"}, "reasoning: .*control character"),
+        ({"reasoning": "\x1b[2J"}, "reasoning: .*control character"),
+        ({"reasoning": "\ud800"}, "reasoning: .*unicode"),
     ],
 )
 def test_an_answer_outside_its_limits_is_refused_with_field_and_value(change, reason):
@@ -117,6 +144,76 @@ def test_an_answer_outside_its_limits_is_refused_with_field_and_value(change, re
 def test_an_answer_without_a_field_is_refused_naming_it(missing):
     with pytest.raises(InvalidAnswerError, match=f"{missing}: Field required"):
         parse({name: value for name, value in GOOD.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<think>Up or down? Up.</think>{BARE}",
+        f" <think>\nUp,\n{{not this}}\n</think>\n\n{BARE}\n",
+        f"<think></think>{BARE}",
+        f"```json\n{BARE}\n```",
+        f"```JSON\n{BARE}\n```",
+        f"```\r\n{json.dumps(GOOD, indent=2)}\r\n```\n",
+        f"<think>hm</think>\n```json\n{BARE}\n```",
+    ],
+)
+def test_a_leading_thinking_block_and_a_fence_around_the_whole_are_taken_off(text):
+    assert parse(text) == Answer(action=Action.BUY, confidence=75, reasoning="The trend is up.")
+    start, end = object_span(text)
+    assert json.loads(text[start:end]) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (f"<think>hm {BARE}", "never closes"),
+        ("<think>", "never closes"),
+        ("<think>hm</think>", "empty"),
+        (f"{BARE}</think>", "thinking tags"),
+        (f"{BARE}<think>hm</think>", "thinking tags"),
+        (f"<think>a</think><think>b</think>{BARE}", "thinking tags"),
+        (f"<think>a<think>b</think>c</think>{BARE}", "thinking tags"),
+        (f"<thinking>hm</thinking>{BARE}", "thinking tags"),
+        (f"<THINK>hm</THINK>{BARE}", "prose"),
+        (f"hm</think>{BARE}", "thinking tags"),
+        (f"<think>hm</think> So: {BARE}", "prose"),
+        (BARE.replace("up", "<think>up</think>"), "thinking tags"),
+        (f"```json\n{BARE}", "fence"),
+        (f"```json\n{BARE}\n``` I hope this helps.", "fence"),
+        (f"Here:\n```json\n{BARE}\n```", "prose"),
+        (f"```json {BARE} ```", "fence"),
+        (f"```python\n{BARE}\n```", "fence"),
+        (f"```\n{BARE}\n```\n```\n{BARE}\n```", "not JSON"),
+        (f"```\nThe answer: {BARE}\n```", "prose"),
+        (f"```\n```\n{BARE}\n```\n```", "fence"),
+        ("```\n\n```", "empty"),
+        (f"~~~\n{BARE}\n~~~", "prose"),
+    ],
+)
+def test_any_other_wrapping_is_refused_and_says_why(text, reason):
+    with pytest.raises(InvalidAnswerError, match=reason):
+        parse(text)
+
+
+@given(st.text(), st.sampled_from(["", "```", "```json\n", "<think>", "</think>", "\n```", "{", "}"]))
+def test_what_is_inside_a_thinking_block_changes_nothing(inside, more):
+    thought = (inside + more).replace("</think>", "")
+
+    assert parse(f"<think>{thought}</think>{BARE}").action is Action.BUY
+
+
+CONTROLS = [chr(code) for code in range(0xA0) if unicodedata.category(chr(code)) == "Cc" and chr(code) not in "\t\n\r"]
+
+
+@pytest.mark.parametrize("character", CONTROLS)
+def test_a_reasoning_has_no_control_characters(character):
+    with pytest.raises(InvalidAnswerError, match="control character"):
+        parse(GOOD | {"reasoning": f"a{character}b"})
+
+
+def test_a_reasoning_may_have_tabs_and_line_ends():
+    assert parse(GOOD | {"reasoning": "a\tb\r\nc"}).reasoning == "a\tb\r\nc"
 
 
 def test_a_cut_off_answer_is_refused_even_when_it_parses():

@@ -6,14 +6,15 @@ import pytest
 
 from ffe.clock import SystemClock
 from ffe.decision.answer import answer_schema
-from ffe.decision.ask import ask, verdict_of
+from ffe.decision.ask import ask, content_sha256
 from ffe.decision.models import Action, ModelCall
 from ffe.decision.prompt import PROMPT_VERSION, build_messages
 from ffe.errors import ModelUnavailableError
 from ffe.llm.fingerprint import prompt_sha256
-from ffe.llm.models import Sampling
+from ffe.llm.models import Completion, Message, ModelIdentity, Sampling, TokenOdds
 
 GOOD = json.dumps({"reasoning": "The trend is up.", "action": "BUY", "confidence": 75})
+IDENTITY = ModelIdentity(adapter="embedded", model="scripted", digest="d" * 64, runtime="script 1")
 
 
 def test_a_good_answer_needs_one_call_and_the_call_is_recorded_whole(scripted, context, clock):
@@ -91,8 +92,53 @@ def test_the_sampling_asked_for_is_used_and_recorded(scripted, context):
     assert verdict.calls[0].sampling.seed == 99
 
 
-@pytest.mark.parametrize("outcomes", [(GOOD,), ("prose", GOOD), ("prose", "prose"), (ModelUnavailableError("gone"),)])
-def test_recorded_calls_amount_to_the_verdict_they_came_from(scripted, context, clock, outcomes):
-    verdict = ask(scripted(*outcomes), context, clock)
+def test_the_odds_of_the_action_are_part_of_the_content_and_those_of_other_words_are_not():
+    said = Completion(
+        text=GOOD, finish_reason="stop", prompt_tokens=1, completion_tokens=1, latency_ms=1.0, identity=IDENTITY
+    )
+    at = GOOD.index('"BUY"') + 1
+    likely, less, elsewhere = (
+        said.model_copy(update={"tokens": (TokenOdds(start=start, text="BUY", logprob=odds),)})
+        for start, odds in ((at, -0.1), (at, -9.0), (0, -0.1))
+    )
 
-    assert verdict_of(verdict.calls) == verdict
+    digests = [content_sha256("f", each) for each in (said, likely, less, elsewhere)]
+    assert len(set(digests)) == 3
+    assert digests[0] == digests[3]
+
+
+def test_the_same_question_with_the_same_answer_has_the_same_content_whenever_it_was_asked(scripted, context, clock):
+    first, second = (ask(scripted(GOOD), context, each).calls[0] for each in (clock, SystemClock()))
+    other = ask(scripted(GOOD.replace("}", " }")), context, clock).calls[0]
+
+    assert first.content_sha256 == second.content_sha256
+    assert other.content_sha256 != first.content_sha256
+    assert ask(scripted(ModelUnavailableError("gone")), context, clock).calls[0].content_sha256 not in {
+        first.content_sha256,
+        other.content_sha256,
+    }
+
+
+def test_another_question_about_the_same_case_is_asked_in_its_members_name(scripted, context, clock):
+    question = (Message(role="user", content="Argue for buying."),)
+    model = scripted(GOOD)
+    verdict = ask(model, context, clock, messages=question, member="bull")
+
+    assert model.asked == [question]
+    assert (verdict.calls[0].member, verdict.calls[0].messages) == ("bull", question)
+
+
+def test_an_answer_with_bytes_that_no_store_keeps_is_an_answer_like_any_other(scripted, context, clock):
+    verdict = ask(scripted("\ud800\0 nonsense", GOOD), context, clock)
+
+    assert verdict.calls[0].raw_text == "?\ufffd nonsense"
+    assert verdict.calls[0].error is not None
+    assert verdict.answer is not None
+
+
+def test_after_the_deadline_no_repair_is_tried(scripted, context, clock):
+    model = scripted("prose", GOOD)
+    verdict = ask(model, context, clock, barred=lambda member: f"{member} is late")
+
+    assert (len(model.asked), verdict.answer) == (1, None)
+    assert verdict.error == verdict.calls[0].error

@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from ffe.decision.ask import Verdict, ask
-from ffe.decision.models import Action, Author, Decision
-from ffe.decision.record import decision_from_verdict, gate_hold
+from ffe.decision.answer import Answer
+from ffe.decision.ask import ask
+from ffe.decision.models import Action, Author, ConfidenceParts, Decision, Vote
+from ffe.decision.record import Weighed, decision_from_verdict, gate_hold
+from ffe.decision.verdict import Verdict
 from ffe.errors import FfeError, ModelUnavailableError
 from ffe.market.models import Timeframe
 
@@ -90,3 +92,73 @@ def test_two_records_never_share_an_id(scripted, context, clock):
     made = [decision_from_verdict(verdict, context, cycle_id="c", decided_at=clock.now()) for _ in range(3)]
 
     assert len({decision.id for decision in made}) == 3
+
+
+def test_the_confidence_that_gates_is_the_weighed_one_and_its_parts_stay_with_the_decision(scripted, context, clock):
+    verdict = ask(scripted(GOOD), context, clock)
+    parts = ConfidenceParts(stated=0.6, calibrated=0.48, calibration_id="k", source="calibrated")
+    decision = decision_from_verdict(
+        verdict, context, cycle_id="c1", decided_at=clock.now(), weighed=Weighed(48, parts)
+    )
+
+    assert (decision.confidence, decision.decided_by, decision.confidence_parts) == (48, Author.MODEL, parts)
+
+
+def test_an_answer_whose_gating_confidence_is_not_known_is_held_by_fallback(scripted, context, clock):
+    verdict = ask(scripted(GOOD), context, clock)
+    parts = ConfidenceParts(stated=0.6, source="calibrated")
+    decision = decision_from_verdict(
+        verdict, context, cycle_id="c1", decided_at=clock.now(), weighed=Weighed(None, parts)
+    )
+
+    assert (decision.action, decision.decided_by, decision.reason_code) == (
+        Action.HOLD,
+        Author.FALLBACK,
+        "confidence_unknown",
+    )
+    assert "calibrated confidence" in decision.reasoning
+    assert (decision.confidence_parts, decision.model_call_id) == (parts, verdict.calls[0].id)
+
+
+@pytest.mark.parametrize(
+    ("votes", "code"),
+    [
+        ((Vote(member="a", action=Action.BUY), Vote(member="b", action=Action.SELL)), "ensemble_disagrees"),
+        ((Vote(member="a", action=None, error="late"), Vote(member="b", action=None)), "model_unavailable"),
+    ],
+)
+def test_an_ensemble_without_an_answer_is_held_by_fallback_and_keeps_its_votes(context, clock, votes, code):
+    verdict = Verdict(calls=(), answer=None, error="ensemble disagrees: BUY 1, SELL 1", votes=votes)
+    decision = decision_from_verdict(verdict, context, cycle_id="c1", decided_at=clock.now())
+
+    assert (decision.action, decision.decided_by, decision.reason_code) == (Action.HOLD, Author.FALLBACK, code)
+    assert decision.votes == votes
+
+
+def test_a_majoritys_decision_points_at_a_call_of_its_own_side(scripted, context, clock):
+    buy, sell = (GOOD.replace("HOLD", action) for action in ("BUY", "SELL"))
+    calls = [
+        ask(scripted(text), context, clock, member=member).calls[0]
+        for member, text in (("a", buy), ("b", buy), ("c", sell))
+    ]
+    votes = tuple(
+        Vote(member=call.member, action=Action(json.loads(call.raw_text)["action"]), confidence=sure)
+        for call, sure in zip(calls, (60, 70, 90), strict=True)
+    )
+    answer = Answer(reasoning="up", action=Action.BUY, confidence=60)
+    verdict = Verdict(calls=tuple(calls), answer=answer, error=None, votes=votes)
+
+    assert verdict.spoken == calls[1]
+    lost = verdict.model_copy(update={"votes": votes[2:]})
+    assert lost.spoken == calls[2]
+    decision = decision_from_verdict(verdict, context, cycle_id="c1", decided_at=clock.now())
+    assert decision.model_call_id == calls[1].id
+
+
+def test_the_situation_that_was_decided_on_is_kept_for_the_memory(scripted, context, clock):
+    decision = decision_from_verdict(
+        ask(scripted(GOOD), context, clock), context, cycle_id="c1", decided_at=clock.now()
+    )
+
+    assert decision.situation
+    assert all(isinstance(value, float) for value in decision.situation.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ffe.observe import masking
-from ffe.observe.masking import masked, remember
+from ffe.observe.masking import LONGEST, masked, remember
 from ffe.settings import load_settings
 
 PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIcanarycanary\nAAAAcanary2\n-----END EC PRIVATE KEY-----\n"
@@ -95,3 +95,14 @@ def test_remembering_one_pem_does_not_open_another() -> None:
 def test_what_is_too_short_to_be_a_secret_is_not_masked() -> None:
     remember("demo")
     assert masked("the demo key") == "the demo key"
+
+
+def test_megabytes_of_text_are_cut_before_they_are_searched_and_no_secret_survives_at_the_cut() -> None:
+    secret = "s3cr3t-" + "x" * 50
+    remember(secret)
+    for shift in range(0, 120, 7):
+        text = "a" * (10_000 + LONGEST - shift) + secret + "-eyJ" * 500_000 + secret + "b" * (10_000 + LONGEST - shift)
+        found = masked(text, most=20_000)
+        assert len(found) < 20_200
+        assert "s3cr3t" not in found
+        assert "xxxxxx" not in found

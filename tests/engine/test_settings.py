@@ -115,3 +115,33 @@ def test_every_setting_stands_in_its_page_once() -> None:
     page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     named = re.findall(r"`(FFE_[A-Z0-9_]+)`", page)
     assert sorted(named) == sorted(_known_names(Settings))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("FFE_DECIDE_DEADLINE_SECONDS", "inf", "finite"),
+        ("FFE_DECIDE_DEADLINE_SECONDS", "1e308", "86400"),
+        ("FFE_OLLAMA__TIMEOUT_SECONDS", "inf", "finite"),
+        ("FFE_EMBEDDED__TIMEOUT_SECONDS", "nan", "finite"),
+        ("FFE_OLLAMA__KEEP_ALIVE", "nan", "pattern"),
+        ("FFE_OLLAMA__MODEL", "", "pattern"),
+        ("FFE_PLACEMENT__MIN_TOKENS_PER_SECOND", "1e308", "1000000"),
+        ("FFE_ENSEMBLE__STRATEGY", "models", "two or more names in models, it has 0"),
+    ],
+)
+def test_a_number_that_no_clock_can_add_and_an_ensemble_of_nobody_are_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=name.replace("__STRATEGY", "")) as caught:
+        load_settings()
+    assert says in str(caught.value)
+
+
+def test_an_ensemble_of_models_needs_a_server_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FFE_ENSEMBLE__STRATEGY", "models")
+    monkeypatch.setenv("FFE_ENSEMBLE__MODELS", "a,b")
+    with pytest.raises(ConfigurationError, match="FFE_MODEL=ollama"):
+        load_settings()
+    assert load_settings(model="ollama").ensemble.models == ("a", "b")

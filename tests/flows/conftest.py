@@ -125,7 +125,7 @@ def engine_on(
             monkeypatch.setenv(name, value)
         settings = with_venues(load_settings(data_dir=tmp_path / "data", **overrides))
         engine = Engine.open(settings)
-        engine._model = model
+        engine._models[None] = model
         engines.append(engine)
         runtime.use(engine)
         return engine

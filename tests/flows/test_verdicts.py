@@ -1,5 +1,7 @@
 """When the GPU pool does not answer, the cycle ends in time, holds by `fallback`, and nothing executes afterwards."""
 
+import itertools
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +10,9 @@ from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 
 from deployments.bootstrap import POOLS, bootstrap
+from ffe.cycle import steps
 from ffe.errors import ModelUnavailableError
+from ffe.settings import EnsembleSettings, EnsembleStrategy, PlacementPolicy, PlacementSettings
 from flows.decide import decide
 from tasks import runtime
 
@@ -75,6 +79,73 @@ async def test_a_decide_run_that_starts_late_does_nothing(serve: Any, engine_on:
     with pytest.raises(ModelUnavailableError, match="after the cycle stopped waiting"):
         await decide("cycle-1", [], datetime.now(UTC) - timedelta(seconds=1))
     assert model.asked == []
+
+
+async def test_who_has_no_answer_by_the_deadline_is_held_with_an_incident(
+    serve: Any, engine_on: Any, run_cycle: Any, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_on(serve(), decide_deadline_seconds=3.0)
+    answer = model.complete
+
+    def slowly(*request: Any) -> Any:
+        time.sleep(2)
+        return answer(*request)
+
+    monkeypatch.setattr(model, "complete", slowly)
+    ran = await run_cycle(engine, "BTCUSD", "ETHUSD", "EURUSD")
+    assert model.asked == ["BTCUSD", "ETHUSD"], (
+        "the first answer came in time, the second too late, the third was not asked for"
+    )
+    assert ran.row("BTCUSD")["decision"]["decided_by"] != "fallback"
+    for symbol in ("ETHUSD", "EURUSD"):
+        late = ran.row(symbol)
+        assert (late["decision"]["action"], late["decision"]["decided_by"]) == ("HOLD", "fallback")
+        assert "before the deadline" in late["decision"]["reasoning"]
+        assert late["error"]["incident"] is not None
+        assert late["order"] is None
+
+
+async def test_a_model_that_is_not_on_a_gpu_is_not_asked_where_one_is_required(
+    serve: Any, engine_on: Any, run_cycle: Any, model: Any
+) -> None:
+    engine = engine_on(serve(), placement=PlacementSettings(policy=PlacementPolicy.REQUIRE_GPU))
+    ran = await run_cycle(engine, "EURUSD")
+    row = ran.row("EURUSD")
+    assert (row["decision"]["action"], row["decision"]["decided_by"]) == ("HOLD", "fallback")
+    assert "require-gpu" in row["decision"]["reasoning"]
+    assert row["error"]["incident"] is not None
+    assert model.asked == []
+
+
+async def test_a_verdict_about_other_bars_is_not_taken(serve: Any, engine_on: Any, run_cycle: Any) -> None:
+    engine = engine_on(serve())
+    ran = await run_cycle(engine, "EURUSD")
+    (asked,) = engine.ledger.verdicts()
+    cycle_id = ran.document["cycle_id"] if hasattr(ran, "document") else asked.cycle_id
+    assert steps.recorded_verdict(engine, cycle_id, asked.context) == asked.verdict
+    with pytest.raises(ModelUnavailableError, match="not other"):
+        steps.recorded_verdict(engine, cycle_id, asked.context.model_copy(update={"batch_id": "other"}))
+
+
+async def test_members_that_disagree_are_a_hold_by_fallback_and_no_incident(
+    serve: Any, engine_on: Any, run_cycle: Any, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_on(serve(), ensemble=EnsembleSettings(strategy=EnsembleStrategy.SAMPLES, samples=3))
+    turns = itertools.cycle(("BUY", "SELL", "HOLD"))
+    answer = model.complete
+
+    def differently(*request: Any) -> Any:
+        said = answer(*request)
+        return said.model_copy(update={"text": said.text.replace("BUY", next(turns))})
+
+    monkeypatch.setattr(model, "complete", differently)
+    ran = await run_cycle(engine, "EURUSD")
+    row = ran.row("EURUSD")
+    assert (row["decision"]["action"], row["decision"]["decided_by"]) == ("HOLD", "fallback")
+    assert row["decision"]["reason_code"] == "ensemble_disagrees"
+    assert [vote["action"] for vote in row["decision"]["votes"]] == ["BUY", "SELL", "HOLD"]
+    assert row["error"] is None
+    assert engine.ledger.incidents(10) == []
 
 
 def test_the_engine_of_a_worker_is_opened_from_the_environment_once(

@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 
-from ffe.decision.models import Action, Author, Decision, ModelCall
+from ffe.decision.models import Action, Author, Context, Decision, FramePulse, ModelCall
+from ffe.feedback.models import Calibration, Exit, Grade, ModelEval
 from ffe.ledger.ledger import Ledger
 from ffe.ledger.schema import METADATA
 from ffe.llm.models import Message, ModelIdentity, Sampling
@@ -130,6 +131,89 @@ def linked_decision() -> Decision:
     """A decision with its whole chain named; `record_chain` puts that chain on record."""
     links = {"batch_id": "b" * 64, "quality_report_id": "q" * 32, "model_call_id": "m" * 32, "model_digest": "d1"}
     return decision(**links)
+
+
+def context(**changes: Any) -> Context:
+    values: dict[str, Any] = {
+        "instrument": parse_instrument("EURUSD"),
+        "timeframe": Timeframe.M5,
+        "bar_close": BAR,
+        "batch_id": "b" * 64,
+        "quality_report_id": "q" * 32,
+        "last_close": Decimal("1.22710"),
+        "atr": Decimal("0.0004"),
+        "pulse": (FramePulse(timeframe=Timeframe.M5, bars=200, close=1.2271, trend="up", volatility="low", rsi=61.5),),
+        "consensus": "up 1 of 1 frames",
+        "recent_closes": (Decimal("1.2270"), Decimal("1.22710")),
+    }
+    return Context(**values | changes)
+
+
+def grade(**changes: Any) -> Grade:
+    """How `linked_decision` turned out an hour later."""
+    values: dict[str, Any] = {
+        "decision_id": "d" * 32,
+        "instrument": "EURUSD",
+        "timeframe": Timeframe.M5,
+        "bar_close": BAR,
+        "action": Action.BUY,
+        "decided_by": Author.MODEL,
+        "opinion": Action.BUY,
+        "model_digest": "d1",
+        "prompt_version": "v1",
+        "horizon_bars": 12,
+        "known_at": BAR + timedelta(hours=1),
+        "entry_price": Decimal("1.22710"),
+        "exit_price": Decimal("1.22833"),
+        "exit": Exit.TARGET,
+        "cost": 0.0002,
+        "net_return": 0.0008,
+        "long_return": 0.0008,
+        "short_return": -0.0012,
+        "paid": True,
+        "regret": 0.0,
+        "stated": 0.75,
+        "token": 0.5,
+        "odds": {"BUY": 0.5, "SELL": 0.25, "HOLD": 0.25},
+        "graded_at": BAR + timedelta(hours=2),
+    }
+    return Grade(**values | changes)
+
+
+def calibration(**changes: Any) -> Calibration:
+    values: dict[str, Any] = {
+        "id": "k" * 32,
+        "model_digest": "d1",
+        "prompt_version": "v1",
+        "source": "token",
+        "method": "temperature",
+        "parameters": {"scale": 0.4, "shift": -0.1},
+        "habit": {"BUY": -0.9, "SELL": -1.2, "HOLD": -1.4},
+        "grades": 40,
+        "known_until": BAR,
+        "brier_before": 0.3,
+        "brier_after": 0.25,
+        "ece_before": 0.2,
+        "ece_after": 0.05,
+        "fitted_at": AT,
+    }
+    return Calibration(**values | changes)
+
+
+def evaluation(**changes: Any) -> ModelEval:
+    values: dict[str, Any] = {
+        "id": "e" * 32,
+        "model": "smollm2",
+        "model_digest": "d1",
+        "quantization": "Q4_1",
+        "runtime": "xllamacpp",
+        "prompt_version": "v1",
+        "cases_sha256": "7" * 64,
+        "metrics": {"schema_valid": 1.0, "flip_rate": 0.0},
+        "report": None,
+        "evaluated_at": AT,
+    }
+    return ModelEval(**values | changes)
 
 
 def record_chain(ledger: Ledger) -> Decision:

@@ -10,10 +10,8 @@ from ffe.errors import LedgerError
 from ffe.ledger.evidence import batch_of
 from ffe.ledger.ledger import Ledger
 from ffe.ledger.tables import BarBatchRow
-from ffe.market.models import Timeframe, parse_instrument
+from ffe.market.models import parse_instrument
 from ffe.risk.models import Denial
-
-SAME_QUESTION = {"prompt_version": "v1", "model_digest": "d1"}
 
 
 def test_a_cycle_is_opened_once_and_closed_with_its_summary(ledger: Ledger) -> None:
@@ -79,32 +77,6 @@ def test_model_calls_come_back_to_the_byte_and_in_order(ledger: Ledger) -> None:
         "confidence",
     ]
     assert ledger.model_calls("c" * 32, "GBPUSD") == []
-
-
-def test_a_rerun_finds_the_newest_good_call_on_its_bar(ledger: Ledger) -> None:
-    ledger.start_cycle("c" * 32, "sim", "5m", AT)
-    later = call(id="2" * 32, started_at=AT + timedelta(seconds=3))
-    broken = call(id="3" * 32, started_at=AT + timedelta(seconds=6), error="late", identity=None)
-    ledger.record_model_calls("c" * 32, "EURUSD", BAR, [call(), later, broken])
-    assert ledger.model_decision("EURUSD", Timeframe.M5, BAR, **SAME_QUESTION) == later
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"instrument": "GBPUSD"},
-        {"timeframe": Timeframe.M1},
-        {"bar_close": BAR - timedelta(minutes=5)},
-        {"prompt_version": "v2"},
-        {"model_digest": "d2"},
-        {"prompt_sha256": "6" * 64},
-    ],
-)
-def test_a_call_on_anything_else_is_not_reused(ledger: Ledger, other: dict[str, object]) -> None:
-    record_chain(ledger)
-    asked = {"instrument": "EURUSD", "timeframe": Timeframe.M5, "bar_close": BAR, "prompt_sha256": "5" * 64}
-    assert ledger.model_decision(**asked | SAME_QUESTION) == call()
-    assert ledger.model_decision(**asked | SAME_QUESTION | other) is None
 
 
 def test_a_decision_is_recorded_once_and_comes_back_whole(ledger: Ledger) -> None:

@@ -5,9 +5,23 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from builders import AT, BAR, bare_decision, decision, fill, intent, record_chain, venue_order
+from builders import (
+    AT,
+    BAR,
+    bare_decision,
+    call,
+    context,
+    decision,
+    fill,
+    grade,
+    intent,
+    record_chain,
+    venue_order,
+)
 
-from ffe.decision.models import Author
+from ffe.decision.answer import Answer
+from ffe.decision.models import Action, Author
+from ffe.decision.verdict import Verdict as AskedFor
 from ffe.errors import LedgerError
 from ffe.ledger.ledger import Ledger
 from ffe.orders.models import Leg, Order, OrderState, Side
@@ -39,6 +53,20 @@ def test_an_order_traces_back_to_bars_quality_prompt_and_raw_answer(ledger: Ledg
     assert order["fills"][0]["price"] == "1.2272"
     assert order["reservation"]["used"] is True
     assert order["position"]["units"] == "4000"
+
+
+def test_the_chain_has_the_verdict_every_call_behind_it_and_what_became_of_it(ledger: Ledger) -> None:
+    made = record_chain(ledger)
+    spoken, refused = call(), call(id="2" * 32, error="prose", started_at=AT - timedelta(seconds=3))
+    answer = Answer(reasoning="trend up", action=Action.BUY, confidence=75)
+    ledger.record_verdict(made.cycle_id, context(), AskedFor(calls=(refused, spoken), answer=answer, error=None), AT)
+    ledger.record_grade(grade())
+    found = ledger.explain(made.id)
+    assert found is not None
+    assert (found["model_call"]["id"], [each["id"] for each in found["other_calls"]]) == (spoken.id, [refused.id])
+    assert found["verdict"]["answer"]["confidence"] == 75
+    assert (found["verdict"]["memory"], found["grade"]["exit"]) == ([], "target")
+    assert json.loads(json.dumps(found)) == found
 
 
 def test_every_id_of_the_chain_and_a_prefix_of_one_lead_to_it(ledger: Ledger, filled: Order) -> None:

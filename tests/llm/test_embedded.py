@@ -14,8 +14,10 @@ import pytest
 import ffe
 from ffe.decision.answer import answer_schema, parse_answer
 from ffe.errors import ModelUnavailableError
+from ffe.llm import embedded
 from ffe.llm.embedded import EmbeddedModel
 from ffe.llm.gguf import PACKAGED_SHA256
+from ffe.llm.line_process import LineProcess
 from ffe.llm.models import Message, Sampling
 from ffe.settings import EmbeddedSettings
 
@@ -27,10 +29,10 @@ RESULT = {
 }
 
 
-def standing_in(script: str, timeout: float = 10.0) -> EmbeddedModel:
+def standing_in(script: str, timeout: float = 10.0, **settings) -> EmbeddedModel:
     """An adapter whose child runs `script`, one statement a line, with json, os, sys and time at hand."""
     command = (sys.executable, "-I", "-c", f"import json, os, sys, time\n{script}")
-    return EmbeddedModel(EmbeddedSettings(timeout_seconds=timeout), command)
+    return EmbeddedModel(EmbeddedSettings(timeout_seconds=timeout, **settings), command)
 
 
 def obedient(each: str = "") -> str:
@@ -72,6 +74,71 @@ def test_the_real_model_answers_within_the_schema_and_says_who_it_is(model, ques
     assert model.health().ok
 
 
+def test_the_real_model_gives_log_probabilities_and_the_runtimes_own_timings(model, question):
+    completion = model.complete(question, answer_schema(), SHORT)
+
+    assert "".join(token.text for token in completion.tokens) == completion.text
+    assert {len(token.top) for token in completion.tokens} == {5}
+    assert all(token.logprob <= 0 for token in completion.tokens)
+    assert 0 < completion.prompt_ms + completion.generation_ms <= completion.latency_ms
+    assert completion.identity.device == "cpu"
+
+
+def test_layers_for_a_gpu_that_the_packaged_runtime_does_not_have_run_on_the_cpu_and_that_is_said(caplog, question):
+    model = EmbeddedModel(EmbeddedSettings(gpu_layers=999))
+    try:
+        given = model.complete(question, answer_schema(), Sampling(max_tokens=4))
+        model.identity()
+    finally:
+        model.close()
+
+    assert given.identity.device == "cpu"
+    assert given.text
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "ffe.llm.embedded"]
+    assert said.startswith("999 layers of SmolLM2-135M-Instruct.Q4_1.gguf were meant for a GPU, but xllamacpp ")
+    assert said.endswith("the model runs on the CPU")
+
+
+@pytest.mark.parametrize(
+    ("devices", "gpu_layers", "device"),
+    [
+        (["CUDA0", "CUDA1"], 999, "cuda"),
+        (["CUDA0"], 1, "cuda"),
+        (["CUDA0"], 0, "cpu"),
+        (["Vulkan0"], 999, "vulkan"),
+        ([], 999, "cpu"),
+    ],
+)
+def test_the_device_is_a_gpu_only_when_the_runtime_has_one_and_got_layers(devices, gpu_layers, device):
+    told = {"sha256": "s" * 64, "runtime": "stand-in 1", "load_ms": 5.0, "devices": devices}
+    model = standing_in(
+        f"order = json.loads(sys.stdin.readline())\nassert order['gpu_layers'] == {gpu_layers}\n"
+        f"print({json.dumps(json.dumps({'ready': told}))}, flush=True)\nsys.stdin.readline()",
+        gpu_layers=gpu_layers,
+    )
+
+    assert model.identity().device == device
+    model.close()
+
+
+def test_a_runtime_without_timings_and_log_probabilities_gives_none(question):
+    model = standing_in(obedient())
+    given = model.complete(question, {}, SHORT)
+    model.close()
+
+    assert (given.text, given.tokens, given.prompt_ms, given.generation_ms) == ("text", (), None, None)
+
+
+def test_the_process_id_is_that_of_the_child_and_none_before_there_is_one(question):
+    model = standing_in(obedient())
+    assert model.pid is None
+
+    model.start()
+    os.kill(model.pid, 0)
+    model.close()
+    assert gone(model.pid)
+
+
 def test_a_cut_off_answer_says_length(model, question):
     completion = model.complete(question, answer_schema(), Sampling(max_tokens=4))
 
@@ -101,6 +168,7 @@ def test_the_same_prompt_gives_the_same_text_in_another_process(model, question)
         other.close()
 
     assert first.text == again.text == elsewhere.text
+    assert first.tokens == again.tokens == elsewhere.tokens
     assert elsewhere.load_ms > 0
     assert again.load_ms == 0
 
@@ -138,6 +206,30 @@ def test_a_crash_before_the_answer_is_unavailable_and_the_next_call_starts_a_new
         model.complete(question, {}, SHORT)
     assert model.complete(question, {}, SHORT).text == "text"
     model.close()
+
+
+def test_a_child_that_no_longer_listens_is_unavailable(question):
+    model = standing_in(f"sys.stdin.readline()\nos.close(0)\n{READY}\ntime.sleep(0.3)")
+    model.identity()
+
+    with pytest.raises(ModelUnavailableError, match="crashed"):
+        model.complete(question, {}, SHORT)
+    model.close()
+
+
+def test_a_child_that_was_started_while_the_model_was_being_closed_does_not_outlive_it(monkeypatch, question):
+    model = standing_in(obedient())
+    started = []
+
+    def start(*asked):
+        started.append(LineProcess(*asked))
+        model.close()
+        return started[0]
+
+    monkeypatch.setattr(embedded, "LineProcess", start)
+    with pytest.raises(ModelUnavailableError, match="was closed"):
+        model.complete(question, {}, SHORT)
+    assert gone(started[0].pid)
 
 
 def test_a_child_killed_between_calls_is_replaced_unnoticed(question):

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from ffe.decision.answer import answer_schema
 from ffe.errors import ModelUnavailableError
-from ffe.llm.embedded_child import answer, load, open_engine, serve, watched
+from ffe.llm.embedded import chat_request
+from ffe.llm.embedded_child import answer, gpu_names, load, open_engine, serve, watched
+from ffe.llm.gguf import locate
+from ffe.llm.models import Sampling
 
 
 class Engine:
@@ -29,7 +33,7 @@ def order(tmp_path):
     file = tmp_path / "own.gguf"
     file.write_bytes(b"GGUF nonsense")
     sha256 = hashlib.sha256(b"GGUF nonsense").hexdigest()
-    return {"path": str(file), "sha256": sha256, "threads": 1, "n_ctx": 2048}
+    return {"path": str(file), "sha256": sha256, "threads": 1, "n_ctx": 2048, "gpu_layers": 0}
 
 
 def test_an_answer_is_passed_on_untouched():
@@ -77,6 +81,30 @@ def test_an_opened_engine_tells_hash_runtime_and_load_time(order):
     assert ready["sha256"] == order["sha256"]
     assert ready["runtime"].startswith("xllamacpp ")
     assert ready["load_ms"] >= 0
+    assert ready["devices"] == gpu_names()
+
+
+def test_the_loader_is_told_how_many_layers_go_to_the_gpu(order):
+    told = []
+
+    open_engine(order | {"gpu_layers": 33}, lambda *asked: told.append(asked) or Engine({}))
+
+    assert told == [(order["path"], 1, 2048, 33)]
+
+
+def test_only_gpus_are_named_and_the_packaged_runtime_has_none(monkeypatch):
+    import xllamacpp
+
+    assert all(device["name"] == "CPU" for device in xllamacpp.get_device_info()) == (gpu_names() == [])
+    kinds = xllamacpp.ggml_backend_dev_type
+    found = [
+        {"name": "CUDA0", "type": kinds.GGML_BACKEND_DEVICE_TYPE_GPU},
+        {"name": "Vulkan0", "type": kinds.GGML_BACKEND_DEVICE_TYPE_IGPU},
+        {"name": "BLAS", "type": kinds.GGML_BACKEND_DEVICE_TYPE_ACCEL},
+        {"name": "CPU", "type": kinds.GGML_BACKEND_DEVICE_TYPE_CPU},
+    ]
+    monkeypatch.setattr(xllamacpp, "get_device_info", lambda: found)
+    assert gpu_names() == ["CUDA0", "Vulkan0"]
 
 
 def test_serving_says_ready_and_then_answers_each_order():
@@ -104,10 +132,19 @@ def test_the_end_of_input_is_noticed_while_nobody_reads_on():
     assert next(orders) == {"n": 2}
 
 
+def test_log_probabilities_leave_the_text_as_it_is(question):
+    engine = load(str(locate().path), 1, 2048)
+    request = chat_request(question, answer_schema(), Sampling())
+    plain = {name: value for name, value in request.items() if "logprobs" not in name}
+    with_odds, without = (engine.handle_chat_completions(asked)["choices"][0] for asked in (request, plain))
+
+    assert with_odds["message"] == without["message"]
+    assert len(with_odds["logprobs"]["content"][0]["top_logprobs"]) == 5
+    assert "logprobs" not in without
+
+
 def test_the_runtimes_own_listener_refuses_strangers():
     import httpx
-
-    from ffe.llm.gguf import locate
 
     engine = load(str(locate().path), 1, 2048)
     url = str(engine.listening_address)

@@ -94,6 +94,6 @@ def test_a_forgotten_child_ends_with_its_owner():
 
 
 def test_the_environment_of_a_child_holds_no_credentials():
-    source = {"PATH": "/bin", "FFE_OANDA__TOKEN": "secret", "OLLAMA_API_KEY": "secret", "LANG": "C"}
+    source = {"PATH": "/bin", "FFE_OANDA__TOKEN": "secret", "OLLAMA_API_KEY": "secret", "CUDA_VISIBLE_DEVICES": "1"}
 
-    assert minimal_environment({"EXTRA": "1"}, source) == {"PATH": "/bin", "LANG": "C", "EXTRA": "1"}
+    assert minimal_environment({"EXTRA": "1"}, source) == {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "1", "EXTRA": "1"}

@@ -1,0 +1,1 @@
+"""Warm start of Python modules: a server that has imported the heavy libraries forks one process for each run. docs/workers.md."""
