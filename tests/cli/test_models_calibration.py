@@ -29,7 +29,7 @@ def ledger_with(tmp_path: Path) -> Callable[..., None]:
             cycle = f"{digest[0]}{at:031x}"
             ledger.start_cycle(cycle, "sim", "5m", BEGIN)
             ledger.record_decision(_decision(cycle, at, digest))
-            ledger.record_grade(_grade(cycle, at, digest).model_copy(update={"action": action}))
+            ledger.record_grade(_grade(cycle, at, digest).model_copy(update={"action": action, "opinion": action}))
         found = fit(ledger.grades(model_digest=digest), settings=ConfidenceSettings(), now=BEGIN + timedelta(days=9))
         if calibrated and found is not None:
             ledger.record_calibration(found)
@@ -73,8 +73,8 @@ def _grade(name: str, at: int, digest: str) -> Grade:
         exit=Exit.HORIZON,
         cost=0.0,
         net_return=0.0,
-        long_return=0.0,
-        short_return=0.0,
+        long_return=0.001 if at % 4 == 0 else -0.001,
+        short_return=-0.001,
         paid=at % 4 == 0,
         regret=0.0,
         stated=0.8 if at % 2 == 0 else 0.4,
