@@ -42,7 +42,9 @@ def completion(text, tokens):
 @st.composite
 def answers(draw):
     """Text of an answer and its tokens, cut anywhere, each with made-up odds beside it."""
-    reasoning = draw(st.text(max_size=40) | st.just('"action": "SELL"') | st.just('say {"action": "HOLD"} é 🚀'))
+    # An answer that speaks of thinking tags is refused as a whole.
+    said = st.text(max_size=40).filter(lambda text: "think" not in text)
+    reasoning = draw(said | st.just('"action": "SELL"') | st.just('say {"action": "HOLD"} é 🚀'))
     action = draw(st.sampled_from(Action))
     value = {"reasoning": reasoning, "action": action.value, "confidence": 5}
     text = json.dumps(value, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 2])))
