@@ -185,7 +185,14 @@ def test_ctrl_c_ends_it_with_its_model_and_nothing_on_record(command_environment
     data.mkdir()
     command = [sys.executable, "-m", "ffe.cli.main", "models", "eval", "--cases", "2"]
     process = subprocess.Popen(
-        command, env=command_environment(data), cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        env=command_environment(data),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell that started these tests in its background has told them, and their children, to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread runs here
     )
     with process:
         assert process.stderr is not None

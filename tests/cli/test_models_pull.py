@@ -275,6 +275,8 @@ def test_ctrl_c_ends_the_pull_cleanly_and_the_server_hears_of_it(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that started these tests in its background has told them, and their children, to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - only this test's server runs beside
     )
     until = time.monotonic() + 60
     while not registry.pulled and time.monotonic() < until:
