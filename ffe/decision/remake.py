@@ -4,11 +4,10 @@ A verdict under another PROMPT_VERSION can't have its question written anew by t
 they were made, whatever is asked, and their digests are taken over the stored messages, schema and sampling: all but the wording is still checked.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ffe.clock import Clock
-from ffe.decision.ask import Barred, ask, content_sha256
+from ffe.decision.ask import ask, content_sha256
 from ffe.decision.ensemble import ask_ensemble, sample_name
 from ffe.decision.models import Decision, ModelCall
 from ffe.decision.odds import action_odds
@@ -35,9 +34,7 @@ def replay(asked: AskedVerdict, clock: Clock) -> Verdict:
     elif not recorded.calls:
         return Verdict(calls=(), answer=None, error=recorded.error)
     else:
-        # The first call needs no leave; a repair that there was no time for is not tried now either.
-        barred = _as_often(recorded.calls[1:], {})
-        remade = ask(recording(recorded.calls), asked.context, clock, _sampling(recorded), barred=barred)
+        remade = ask(recording(recorded.calls), asked.context, clock, _sampling(recorded))
     return _as_stored(remade, recorded.calls) if other else remade
 
 
@@ -76,24 +73,18 @@ def _replay_ensemble(
 ) -> Verdict:
     recorded = asked.verdict
     votes = {} if recorded.votes is None else {vote.member: vote for vote in recorded.votes}
-    silent = {member: vote.error for member, vote in votes.items() if vote.error is not None}
-    barred = _as_often(recorded.calls, silent)
+    spoke = {call.member for call in recorded.calls}
+
+    def barred(member: str) -> str | None:
+        """Who made no call when it was recorded, makes none now, for the same reason."""
+        if member in spoke:
+            return None
+        reason = votes[member].error if member in votes else None
+        return f"{member} was not asked" if reason is None else reason
+
     weights = {vote.member: vote.weight for vote in votes.values() if vote.weight > 0 and settings.weighted}
     model_for = _models(recorded.calls, settings, recording)
     return ask_ensemble(model_for, asked.context, clock, settings, weights, sampling=_sampling(recorded), barred=barred)
-
-
-def _as_often(calls: Sequence[ModelCall], reasons: Mapping[str, str]) -> Barred:
-    """Lets each member be asked as often as it was when it was recorded; who was not asked then is not now, for the same reason."""
-    left = Counter(call.member for call in calls)
-
-    def barred(member: str) -> str | None:
-        if left[member] == 0:
-            return reasons.get(member, f"{member} was not asked")
-        left[member] -= 1
-        return None
-
-    return barred
 
 
 def _models(

@@ -651,20 +651,3 @@ def test_content_has_no_ids_times_or_durations_and_the_digest_no_order(scripted,
     assert contents[0] == contents[1]
     assert digest([contents[0], other]) == digest([other, contents[1]]) != digest([other])
     assert len(digest([])) == 64
-
-
-def test_a_repair_that_there_was_no_time_for_is_not_tried_when_it_is_made_again(scripted, context, clock):
-    alone = ask(scripted("prose"), context, clock, barred=lambda member: "late")
-    settings = EnsembleSettings(strategy=EnsembleStrategy.SAMPLES, samples=3)
-    turns = Counter()
-
-    def once(member):
-        turns[member] += 1
-        return "late" if turns[member] > 1 else None
-
-    model = scripted("prose", "more prose", "still prose")
-    several = ask_ensemble(lambda name: model, context, clock, settings, barred=once)
-
-    assert (len(alone.calls), len(several.calls)) == (1, 3)
-    assert identical(context, alone, clock)
-    assert identical(context, several, clock)
