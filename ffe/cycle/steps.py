@@ -14,7 +14,7 @@ from ffe.decision.ask import ask
 from ffe.decision.context import build_context
 from ffe.decision.ensemble import after, ask_ensemble
 from ffe.decision.models import Action, Author, Context, Decision, FramePulse
-from ffe.decision.odds import action_odds
+from ffe.decision.odds import verdict_odds
 from ffe.decision.record import Weighed, decision_from_verdict, gate_hold
 from ffe.decision.verdict import Verdict
 from ffe.errors import ModelUnavailableError
@@ -198,15 +198,11 @@ def decide(engine: Engine, cycle: Cycle, context: Context, verdict: Verdict) -> 
 
 
 def _weighed(engine: Engine, context: Context, verdict: Verdict) -> Weighed | None:
-    """The answer's confidence by the source that the settings name, from what was known when its bar closed.
-
-    The token odds of one vote say nothing about a majority: they are taken of a single question and of a judge only.
-    """
+    """The answer's confidence by the source that the settings name, from what was known when its bar closed."""
     call, settings = verdict.spoken, engine.settings.confidence
     if verdict.answer is None or call is None or call.identity is None:
         return None
-    alone = verdict.ensemble is None or verdict.ensemble.strategy is EnsembleStrategy.DEBATE
-    odds = action_odds(call.raw_text or "", call.tokens) if alone else None
+    odds = verdict_odds(verdict)
     digest, prompt, known_by = call.identity.digest, call.prompt_version, context.bar_close
     by_token = None if odds is None else engine.ledger.calibration(digest, prompt, "token", known_by)
     known = by_token or engine.ledger.calibration(digest, prompt, "stated", known_by)

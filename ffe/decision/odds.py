@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ffe.decision.answer import object_span
 from ffe.decision.models import Action
+from ffe.decision.verdict import Verdict
 from ffe.errors import InvalidAnswerError
 from ffe.llm.models import Completion, TokenOdds
+from ffe.settings import EnsembleStrategy
 
 KEY = "action"
 SPACE = " \t\n\r"
@@ -53,6 +55,18 @@ def action_odds(text: str, tokens: Sequence[TokenOdds]) -> dict[str, float] | No
     bounded = {action.value: odds if odds > 0 else hidden for action, odds in mass.items()}
     total = math.fsum(bounded.values())
     return {action: odds / total for action, odds in bounded.items()}
+
+
+def verdict_odds(verdict: Verdict) -> dict[str, float] | None:
+    """`action_odds` of the call that a verdict's answer stands in; None without an answer by a known model.
+
+    The token odds of one vote say nothing about a majority: they are taken of a single question and of a judge only.
+    """
+    call = verdict.spoken
+    alone = verdict.ensemble is None or verdict.ensemble.strategy is EnsembleStrategy.DEBATE
+    if not alone or verdict.answer is None or call is None or call.identity is None:
+        return None
+    return action_odds(call.raw_text or "", call.tokens)
 
 
 def _action_span(text: str) -> tuple[int, int] | None:

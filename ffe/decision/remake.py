@@ -10,7 +10,7 @@ from ffe.clock import Clock
 from ffe.decision.ask import ask, content_sha256
 from ffe.decision.ensemble import ask_ensemble, sample_name
 from ffe.decision.models import Decision, ModelCall
-from ffe.decision.odds import action_odds
+from ffe.decision.odds import verdict_odds
 from ffe.decision.prompt import PROMPT_VERSION
 from ffe.decision.record import Weighed
 from ffe.decision.verdict import AskedVerdict, Verdict
@@ -54,8 +54,7 @@ def weigh_again(
     call, parts = verdict.spoken, recorded.confidence_parts
     if verdict.answer is None or call is None or call.identity is None:
         return None
-    alone = verdict.ensemble is None or verdict.ensemble.strategy is EnsembleStrategy.DEBATE
-    odds = action_odds(call.raw_text or "", call.tokens) if alone else None
+    odds = verdict_odds(verdict)
     known = None if parts is None or parts.calibration_id is None else calibrations.get(parts.calibration_id)
     if known is not None:
         same = (known.model_digest, known.prompt_version) == (call.identity.digest, call.prompt_version)
