@@ -207,6 +207,9 @@ class Case:
         stops = [each for each in engine.broker.working_orders() if each.stop is not None]
         answer = {
             "state": order.state.value,
+            "events": [
+                [each.to_state.value, each.reason, each.detail] for each in engine.ledger.order_events(order.id)
+            ],
             "at_the_venue": self._orders_at_venue(order.client_order_id),
             "held": str(there.units.normalize()),
             "booked": str(here.units.normalize()),

@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,8 +18,12 @@ from ffe.ledger.migrate import upgrade
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with started_postgresql(tmp_path_factory.mktemp("pg")) as url:
+def postgresql() -> Iterator[str]:
+    # Not under pytest's own temporary folder: a third pytest of the same user would delete it there.
+    with (
+        TemporaryDirectory(prefix="ffe-pg-", ignore_cleanup_errors=True) as folder,
+        started_postgresql(Path(folder)) as url,
+    ):
         yield url
 
 
