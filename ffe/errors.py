@@ -6,6 +6,8 @@
       RefusedError                  correct usage that the engine declines; exit 4
         MissingCredentialsError
         LiveNotArmedError
+        AccountBusyError            another cycle holds the account
+        LimitUnavailableError       nobody could say whether one does
       DataError                     bars could not be had or could not be read
         CorruptFileError            a file row that does not parse; names file and line
         SourceError                 a bar source failed
@@ -68,6 +70,18 @@ class MissingCredentialsError(RefusedError):
 
 class LiveNotArmedError(RefusedError):
     pass
+
+
+class AccountBusyError(RefusedError):
+    """`limits` are the names that were asked for together; at least one of them is taken."""
+
+    def __init__(self, message: str, *, limits: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.limits = limits
+
+
+class LimitUnavailableError(RefusedError):
+    """The Prefect API did not answer or refused, so nothing says that the account is free: nothing is traded."""
 
 
 class DataError(FfeError):

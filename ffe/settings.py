@@ -16,7 +16,6 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -35,7 +34,16 @@ from pydantic_settings import (
 from ffe.errors import ConfigurationError, MissingCredentialsError, UnknownNameError
 from ffe.market.holidays import Holiday, closed, early_close
 from ffe.market.models import Instrument, Timeframe, parse_instrument, parse_timeframe
-from ffe.observe.masking import remember
+from ffe.observe.masking import remember, remember_url
+from ffe.settings_operations import (
+    HealthSettings,
+    IncidentSettings,
+    MetricsSettings,
+    NotifySettings,
+    PreflightSettings,
+    RetentionSettings,
+)
+from ffe.settings_section import DAY, Section, stripped
 
 PREFIX = "FFE_"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -54,15 +62,7 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK
 
 
-# No wait of ours is longer; beyond it are numbers that no clock can add.
-DAY = 86_400.0
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class _Endpoint(_Section):
+class _Endpoint(Section):
     base_url: str | None = None
 
     @field_validator("base_url")
@@ -78,16 +78,11 @@ class _Endpoint(_Section):
         return url.rstrip("/")
 
 
-def _stripped(secret: SecretStr | None) -> SecretStr | None:
-    """A token with a trailing newline is refused by the HTTP library before any network: strip it here."""
-    return None if secret is None else SecretStr(secret.get_secret_value().strip())
-
-
 class OandaSettings(_Endpoint):
     token: SecretStr | None = None
     account_id: str | None = None
 
-    _strip = field_validator("token")(staticmethod(_stripped))
+    _strip = field_validator("token")(staticmethod(stripped))
 
 
 class CoinbaseSettings(_Endpoint):
@@ -96,13 +91,13 @@ class CoinbaseSettings(_Endpoint):
     api_key: SecretStr | None = None
     api_secret: SecretStr | None = None
 
-    _strip = field_validator("api_key", "api_secret")(staticmethod(_stripped))
+    _strip = field_validator("api_key", "api_secret")(staticmethod(stripped))
 
 
 class AlphaVantageSettings(_Endpoint):
     api_key: SecretStr | None = None
 
-    _strip = field_validator("api_key")(staticmethod(_stripped))
+    _strip = field_validator("api_key")(staticmethod(stripped))
 
 
 def _names(value: Any) -> Any:
@@ -114,7 +109,7 @@ def _names(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 
 
-class OllamaSettings(_Section):
+class OllamaSettings(Section):
     """`fallback_model` may name several, comma separated: they are tried in that order. `keep_alive` as Ollama reads it: 10m, -1, 0."""
 
     host: str = "http://127.0.0.1:11434"
@@ -129,7 +124,7 @@ class OllamaSettings(_Section):
         return tuple(dict.fromkeys((self.model, *self.fallback_model)))
 
 
-class EmbeddedSettings(_Section):
+class EmbeddedSettings(Section):
     """`model_path` replaces the packaged GGUF; `model_sha256` is then checked too when it is given.
 
     `gpu_layers` counts the layers that a runtime built for a GPU puts there: 0 none, 999 all. The packaged runtime is built for the CPU.
@@ -150,7 +145,7 @@ class PlacementPolicy(StrEnum):
     ANY = "any"
 
 
-class PlacementSettings(_Section):
+class PlacementSettings(Section):
     """The three signs of where a model runs are held against these; docs/gpu.md has the reasons.
 
     `min_tokens_per_second` is the floor of the third sign, measured on that host; None leaves the sign unknown.
@@ -171,7 +166,7 @@ class ConfidenceSource(StrEnum):
     CALIBRATED = "calibrated"
 
 
-class ConfidenceSettings(_Section):
+class ConfidenceSettings(Section):
     """`min_grades` graded decisions make a calibration by temperature, `isotonic_grades` one by isotonic regression."""
 
     source: ConfidenceSource = ConfidenceSource.STATED
@@ -188,7 +183,7 @@ class EnsembleStrategy(StrEnum):
     DEBATE = "debate"
 
 
-class EnsembleSettings(_Section):
+class EnsembleSettings(Section):
     """`quorum` is the share of the weight of all members that an action needs; `weighted` takes their weights from their grades."""
 
     strategy: EnsembleStrategy = EnsembleStrategy.OFF
@@ -205,7 +200,7 @@ class EnsembleSettings(_Section):
         return self
 
 
-class FeedbackSettings(_Section):
+class FeedbackSettings(Section):
     """`horizon_bars`: how long after its bar a decision is graded. `memory`: how many similar past situations enter the prompt.
 
     None is 3, and 0 with the packaged model: it answers BUY whatever became of the past (docs/decisions.md, 41).
@@ -225,7 +220,7 @@ class SizingMethod(StrEnum):
     HALF_KELLY = "half-kelly"
 
 
-class RiskSettings(_Section):
+class RiskSettings(Section):
     """Starting numbers; each one's reason is in docs/risk.md. Shares are fractions of equity or of a price."""
 
     per_trade: Decimal = Field(default=Decimal("0.01"), gt=0, le=Decimal("0.1"))
@@ -259,7 +254,7 @@ class RiskSettings(_Section):
     max_var: Decimal | None = Field(default=None, gt=0, le=1)
 
 
-class FreshnessSettings(_Section):
+class FreshnessSettings(Section):
     """Limits in minutes on the age of the newest bar's close. 1d has no time limit: it is held against the calendar."""
 
     minutes_1m: float = Field(default=15, gt=0)
@@ -276,7 +271,7 @@ class FreshnessSettings(_Section):
         return float(getattr(self, f"minutes_{timeframe.value}")) * 60
 
 
-class SourcesSettings(_Section):
+class SourcesSettings(Section):
     """Which bar sources are asked, in this order, and when one is left alone; the reasons are in docs/sources.md."""
 
     crypto: Annotated[tuple[Literal["coinbase", "alpha-vantage"], ...], NoDecode] = Field(
@@ -296,7 +291,7 @@ class SourcesSettings(_Section):
     _listed = field_validator("crypto", "forex", mode="before")(staticmethod(_names))
 
 
-class CalendarSettings(_Section):
+class CalendarSettings(Section):
     """Days that a person adds to the forex calendar's own table: trading days that are shut, and closes in New York time."""
 
     closed: Annotated[tuple[date, ...], NoDecode] = ()
@@ -325,7 +320,7 @@ class CalendarSettings(_Section):
         return (*map(closed, self.closed), *map(early_close, self.early_close))
 
 
-class SimulatorSettings(_Section):
+class SimulatorSettings(Section):
     """The venue simulator that `sim` mode starts when no venue URL is set."""
 
     bars: Path | None = None
@@ -333,14 +328,14 @@ class SimulatorSettings(_Section):
     stale_minutes: int = Field(default=0, ge=0)
 
 
-class PaperSettings(_Section):
+class PaperSettings(Section):
     """The account that `paper` mode keeps for each venue. `slippage_bps`: basis points that every fill is worse than the quote."""
 
     balance: Decimal = Field(default=Decimal(10_000), gt=0)
     slippage_bps: Decimal = Field(default=Decimal(1), ge=0, le=100)
 
 
-class LiveSettings(_Section):
+class LiveSettings(Section):
     armed: bool = False
     allow_embedded_model: bool = False
 
@@ -387,6 +382,12 @@ class Settings(BaseSettings):
     simulator: SimulatorSettings = SimulatorSettings()
     paper: PaperSettings = PaperSettings()
     live: LiveSettings = LiveSettings()
+    preflight: PreflightSettings = PreflightSettings()
+    health: HealthSettings = HealthSettings()
+    incidents: IncidentSettings = IncidentSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    notify: NotifySettings = NotifySettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -453,7 +454,7 @@ def _known_names(model: type[BaseModel], prefix: str = PREFIX) -> set[str]:
     names = set()
     for field, info in model.model_fields.items():
         annotation = info.annotation
-        if isinstance(annotation, type) and issubclass(annotation, _Section):
+        if isinstance(annotation, type) and issubclass(annotation, Section):
             names |= _known_names(annotation, f"{prefix}{field.upper()}__")
         else:
             names.add(prefix + field.upper())
@@ -492,6 +493,7 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         raise _readable(error) from None
     _remember_secrets(settings)
+    remember_url(settings.resolved_ledger_url)
     _refuse_clock_away_from_loopback(settings)
     return settings
 

@@ -18,19 +18,22 @@ from pydantic import Field
 
 from ffe.cycle.backfill import Backfilled
 from ffe.market.models import parse_instrument, parse_timeframe
+from ffe.observe.masked_errors import keeps_secrets
+from flows.parameters import InstrumentName, TimeframeName
 from tasks import runtime
 from tasks.backfill import backfill_bars as backfill_one
 from tasks.backfill import publish_failures
-from tasks.incidents import flow_failed
+from tasks.incidents import flow_cancelled, flow_failed
 
 # Name of the state of a backfill that did all it could and did not get everything.
 CHUNKS_FAILED = "ChunksFailed"
 
 
-@flow(name="backfill-bars", on_failure=[flow_failed], on_crashed=[flow_failed])
+@flow(name="backfill-bars", on_failure=[flow_failed], on_crashed=[flow_failed], on_cancellation=[flow_cancelled])
+@keeps_secrets
 def backfill_bars(
-    instruments: list[str] | None = None,
-    timeframes: list[str] | None = None,
+    instruments: list[InstrumentName] | None = None,
+    timeframes: list[TimeframeName] | None = None,
     days: Annotated[int, Field(ge=1, le=3650)] = 30,
 ) -> dict[str, Any] | State[Any]:
     """What became of every chunk, by instrument and timeframe.

@@ -14,9 +14,10 @@ from ffe.cycle import steps
 from ffe.decision.models import Context
 from ffe.decision.verdict import Verdict
 from ffe.errors import ModelUnavailableError
+from ffe.observe.masked_errors import keeps_secrets
 from tasks import runtime
 from tasks.asking import ask_model
-from tasks.incidents import flow_failed
+from tasks.incidents import flow_cancelled, flow_failed
 
 
 @flow(
@@ -24,8 +25,10 @@ from tasks.incidents import flow_failed
     flow_run_name="decide-{cycle_id}",
     on_failure=[flow_failed],
     on_crashed=[flow_failed],
+    on_cancellation=[flow_cancelled],
     persist_result=False,
 )
+@keeps_secrets
 async def decide(cycle_id: str, contexts: list[Context], valid_until: datetime) -> dict[str, Verdict]:
     """Verdicts by instrument, of as many as there was time for.
 
@@ -54,4 +57,5 @@ async def decide(cycle_id: str, contexts: list[Context], valid_until: datetime) 
         verdict = ask_model(cycle_id, context, left)
         if clock.now() <= valid_until:
             verdicts[context.instrument.symbol] = verdict
+    runtime.engine().record_usage()
     return verdicts

@@ -17,12 +17,14 @@ from prefect.states import Failed
 
 from ffe.feedback.report import MarketGrades
 from ffe.feedback.run import waiting
+from ffe.observe.masked_errors import keeps_secrets
 from tasks import runtime
 from tasks.grading import fit_calibrations, grade_market, publish_grades
-from tasks.incidents import INSTRUMENTS_FAILED, flow_failed
+from tasks.incidents import INSTRUMENTS_FAILED, flow_cancelled, flow_failed
 
 
-@flow(name="grade-decisions", on_failure=[flow_failed], on_crashed=[flow_failed])
+@flow(name="grade-decisions", on_failure=[flow_failed], on_crashed=[flow_failed], on_cancellation=[flow_cancelled])
+@keeps_secrets
 def grade_decisions() -> dict[str, Any] | State[Any]:
     """What was graded of every market; one that fails is an incident and stops no other."""
     engine = runtime.engine()

@@ -1,5 +1,6 @@
 """trading-cycle: from bars to reconciled orders, once. Read it from top to bottom.
 
+    take the accounts that it trades              another cycle holds one: this one is Cancelled, AccountBusy
     reconcile every venue with the ledger             unknown outcomes, fills, positions, protection; differences block entries
     read the kill switch                              HOLD by `halt`, and nobody is asked
     fetch and check the bars of every instrument      closed market, stale or bad bars -> HOLD with its author
@@ -17,20 +18,24 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Failed
+from prefect.states import Cancelled, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from ffe.cycle import steps
 from ffe.cycle.report import CycleReport
 from ffe.decision.models import Context, Decision
+from ffe.errors import AccountBusyError
 from ffe.market.models import Instrument, parse_instrument, parse_timeframe
+from ffe.observe.masked_errors import keeps_secrets
 from ffe.sources.models import BarBatch
+from flows.parameters import InstrumentName, TimeframeName
 from flows.row import Row, cycle_report
 from flows.verdicts import verdicts_for
 from tasks import runtime
 from tasks.accounts import reconcile_venue
 from tasks.bars import check_bars, closed_market, fetch_bars, halted
-from tasks.incidents import INSTRUMENTS_FAILED, flow_failed
+from tasks.incidents import INSTRUMENTS_FAILED, flow_cancelled, flow_failed
+from tasks.limits import ACCOUNT_BUSY, account_limits
 from tasks.quality import publish_quality, publish_trend
 from tasks.stages import Stages
 from tasks.summaries import publish_report
@@ -43,9 +48,11 @@ from tasks.trading import plan_order, resume_order, submit_order
     task_runner=ThreadPoolTaskRunner(max_workers=4),  # type: ignore[arg-type]
     on_failure=[flow_failed],
     on_crashed=[flow_failed],
+    on_cancellation=[flow_cancelled],
 )
+@keeps_secrets
 async def trading_cycle(
-    instruments: list[str] | None = None, timeframe: str | None = None
+    instruments: list[InstrumentName] | None = None, timeframe: TimeframeName | None = None
 ) -> dict[str, Any] | State[Any]:
     """One cycle; its report, which the ledger keeps too.
 
@@ -56,7 +63,11 @@ async def trading_cycle(
     engine = runtime.engine()
     wanted = [parse_instrument(name) for name in instruments] if instruments else list(engine.settings.instruments)
     frame = engine.settings.timeframe if timeframe is None else parse_timeframe(timeframe)
-    report = await run_cycle(steps.Cycle(id=str(flow_run.get_id()), timeframe=frame), wanted)
+    try:
+        async with account_limits({instrument.venue for instrument in wanted}):
+            report = await run_cycle(steps.Cycle(id=str(flow_run.get_id()), timeframe=frame), wanted)
+    except AccountBusyError as busy:
+        return Cancelled(name=ACCOUNT_BUSY, message=str(busy))
     if report.failed:
         names = ", ".join(row.instrument for row in report.failed)
         return Failed(
@@ -110,6 +121,7 @@ async def run_cycle(cycle: steps.Cycle, instruments: list[Instrument]) -> CycleR
         publish_report(report, published_pages(rows))
         publish_trend.submit().wait()
     engine.ledger.finish_cycle(cycle.id, report.finished_at, report.model_dump(mode="json"))
+    engine.record_usage()
     return report
 
 

@@ -21,7 +21,7 @@ from ffe.decision.verdict import Verdict
 from ffe.errors import InvalidAnswerError, ModelError, ModelUnavailableError
 from flows.decide import decide
 from tasks import runtime
-from tasks.incidents import incident_key, record, record_outage
+from tasks.incidents import record, record_outage
 from tasks.stages import Stages
 
 DEPLOYMENT = "decide/gpu"
@@ -91,10 +91,10 @@ async def _on_pool(
         await _give_up(run.id)
         taken = run.start_time is not None
         why = "" if taken else ": no worker of pool gpu took it (`ffe worker gpu`)"
-        raise ModelUnavailableError(f"decide run {run.name} was {state and state.name} after {deadline:.0f} s{why}")
+        raise ModelUnavailableError(f"decide run {run.id} was {state and state.name} after {deadline:.0f} s{why}")
     if not state.is_completed():
         raise ModelUnavailableError(
-            f"decide run {run.name} ended {state.name}: {state.message}; {incident_key(run.id)}"
+            f"decide run {run.id} ended {state.name}: {state.message}; that run has an incident of its own"
         )
     recorded = {}
     for context in contexts:

@@ -34,6 +34,8 @@ class Switches:
     coinbase_duplicate_error: bool = False
     coinbase_jwt_leeway_seconds: int = 5
     oanda_us_account: bool = False
+    coinbase_account_active: bool = True
+    oanda_account_listed: bool = True
     oanda_cancel_reason: str | None = None
     depth: dict[str, str] = field(default_factory=dict)
 

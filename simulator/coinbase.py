@@ -92,7 +92,8 @@ class Coinbase:
 
     def _permissions(self, call: Call) -> Reply:
         def act() -> Reply:
-            rights = {"can_view": True, "can_trade": self._key(call).can_trade, "can_transfer": False}
+            key = self._key(call)
+            rights = {"can_view": True, "can_trade": key.can_trade, "can_transfer": key.can_transfer}
             return Reply({**rights, "portfolio_uuid": self.portfolio, "portfolio_type": "DEFAULT"})
 
         return self._answer(act)
@@ -106,7 +107,8 @@ class Coinbase:
 
     def _accounts(self, call: Call) -> Reply:
         page, cursor = _page(call, self.wallets.rows.values(), 49, 250)
-        accounts = [views.wallet(row, self.portfolio) for row in page]
+        active = self._book.switches.coinbase_account_active
+        accounts = [views.wallet(row, self.portfolio, active=active) for row in page]
         return Reply({"accounts": accounts, "has_next": bool(cursor), "cursor": cursor, "size": len(accounts)})
 
     def _listed(self, name: str) -> Product:
@@ -183,7 +185,8 @@ class Coinbase:
         return Reply({"fills": [views.fill(row, self.portfolio) for row in page], "cursor": cursor})
 
     def _portfolios(self, _call: Call) -> Reply:
-        row = {"name": "Default", "uuid": self.portfolio, "type": "DEFAULT", "deleted": False}
+        deleted = not self._book.switches.coinbase_account_active
+        row = {"name": "Default", "uuid": self.portfolio, "type": "DEFAULT", "deleted": deleted}
         return Reply({"portfolios": [row]})
 
     def _summary(self, _call: Call) -> Reply:

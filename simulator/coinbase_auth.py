@@ -31,19 +31,21 @@ class Key:
     public: Any
     algorithm: str
     can_trade: bool
+    can_transfer: bool = False
 
 
 class Keyring:
     def __init__(self) -> None:
         self._keys: dict[str, Key] = {}
 
-    def issue(self, kind: str = "ec", *, can_trade: bool = True) -> Key:
+    def issue(self, kind: str = "ec", *, can_trade: bool = True, can_transfer: bool = False) -> Key:
         """A new key: `ec` (P-256, SEC1 PEM, ES256) or `ed25519` (PKCS8 PEM, EdDSA)."""
         private = ed25519.Ed25519PrivateKey.generate() if kind == "ed25519" else ec.generate_private_key(ec.SECP256R1())
         shape = _FORMATS["PKCS8" if kind == "ed25519" else "SEC1"]
         secret = private.private_bytes(_ENCODING, shape, serialization.NoEncryption()).decode()
         name = f"organizations/sim/apiKeys/{secrets.token_hex(16)}"
-        self._keys[name] = Key(name, secret, private.public_key(), "EdDSA" if kind == "ed25519" else "ES256", can_trade)
+        algorithm = "EdDSA" if kind == "ed25519" else "ES256"
+        self._keys[name] = Key(name, secret, private.public_key(), algorithm, can_trade, can_transfer)
         return self._keys[name]
 
     def verify(self, call: Call, leeway: int) -> Key:

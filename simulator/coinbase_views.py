@@ -38,19 +38,19 @@ def iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def wallet(row: Wallet, portfolio: str) -> Json:
+def wallet(row: Wallet, portfolio: str, *, active: bool) -> Json:
     return {
         "uuid": row.id,
         "name": f"{row.currency} Wallet",
         "currency": row.currency,
         "available_balance": {"value": plain(row.available), "currency": row.currency},
         "default": row.currency == "USD",
-        "active": True,
+        "active": active,
         "created_at": iso(row.created),
         "updated_at": iso(row.updated),
         "deleted_at": None,
         "type": "ACCOUNT_TYPE_FIAT" if row.currency == "USD" else "ACCOUNT_TYPE_CRYPTO",
-        "ready": True,
+        "ready": active,
         "hold": {"value": plain(row.hold), "currency": row.currency},
         "retail_portfolio_id": portfolio,
         "platform": "ACCOUNT_PLATFORM_CONSUMER",

@@ -119,8 +119,12 @@ class Control:
         return Reply(json.loads(encode(self._book.switches)))
 
     def _key(self, call: Call) -> Reply:
-        """A further Coinbase key: `{"kind": "ec"|"ed25519", "can_trade": bool}`."""
-        key = self._coinbase.keys.issue(call.body.get("kind", "ec"), can_trade=call.body.get("can_trade", True) is True)
+        """A further Coinbase key: `{"kind": "ec"|"ed25519", "can_trade": bool, "can_transfer": bool}`."""
+        key = self._coinbase.keys.issue(
+            call.body.get("kind", "ec"),
+            can_trade=call.body.get("can_trade", True) is True,
+            can_transfer=call.body.get("can_transfer", False) is True,
+        )
         return Reply({"api_key": key.name, "api_secret": key.secret})
 
     def _set_faults(self, call: Call) -> Reply:

@@ -137,6 +137,7 @@ KINDS: Mapping[str, Kind] = {
         status=Option(one_of(*STATUSES), 503),
         body=Option(one_of("json", "html"), "json"),
     ),
+    "forbidden": Kind(replies.replacing(replies.forbidden), ends=True),
     "html": _reply(replies.replacing(replies.html)),
     "empty": _reply(replies.replacing(replies.empty), status=Option(one_of(200, 201), 201)),
     "maintenance": Kind(

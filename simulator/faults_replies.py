@@ -12,6 +12,7 @@ from typing import Any
 from simulator.alphavantage import BURST
 from simulator.book import Book
 from simulator.coinbase import Coinbase
+from simulator.coinbase_auth import MISSING_SCOPES
 from simulator.faults import Fault
 from simulator.faults_exchange import Answer, Options, Proceed, Request, Wire
 
@@ -25,6 +26,11 @@ _RATE = {
     "oanda": {"errorMessage": "The rate of requests is too high."},
     "coinbase": {"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]},
     "alpha_vantage": {"Information": BURST},
+}
+_FORBIDDEN = {
+    "oanda": {"errorMessage": "The provided request was forbidden."},
+    "coinbase": MISSING_SCOPES,
+    "alpha_vantage": {"Error Message": "Forbidden"},
 }
 # Alpha Vantage numbers the titles of its meta data, differently for each function.
 _ENUM_FIELD = {"oanda": "type", "coinbase": "status", "alpha_vantage": "Time Zone"}
@@ -101,6 +107,11 @@ def server_error(request: Request, options: Options) -> Answer:
         return Answer.of(status, f"<html><body><h1>{status}</h1></body></html>", HTML)
     name = "errorMessage" if request.venue == "oanda" else "message"
     return Answer.of(status, json.dumps({name: f"Simulated failure {status}"}, separators=(",", ":")), JSON)
+
+
+def forbidden(request: Request, _options: Options) -> Answer:
+    """The venue's own 403: the key is known, this is not allowed to it."""
+    return Answer.of(403, json.dumps(_FORBIDDEN[request.venue], separators=(",", ":")), JSON)
 
 
 def html(_request: Request, _options: Options) -> Answer:

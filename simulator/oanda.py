@@ -102,16 +102,22 @@ class Oanda:
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or not secrets.compare_digest(token.encode(), self._token.encode()):
             raise RefusalError(401, UNAUTHORIZED)
-        if call.params.get("account", self.account_id) != self.account_id:
+        asked = call.params.get("account")
+        if asked is not None and asked not in self._listed:
             raise RefusalError(403, FORBIDDEN)
         if call.headers.get("accept-datetime-format", "RFC3339").upper() not in ("RFC3339", "UNIX"):
             raise bad("Invalid value specified for 'Accept-Datetime-Format'")
+
+    @property
+    def _listed(self) -> tuple[str, ...]:
+        """The token's accounts: a closed one is not among them, and forbidden."""
+        return (self.account_id,) if self._book.switches.oanda_account_listed else ()
 
     def _reply(self, **body: Any) -> Reply:
         return Reply({**body, "lastTransactionID": self.log.last_id})
 
     def _accounts(self, _call: Call) -> Reply:
-        return Reply({"accounts": [{"id": self.account_id, "tags": []}]})
+        return Reply({"accounts": [{"id": each, "tags": []} for each in self._listed]})
 
     def _account(self, _call: Call) -> Reply:
         trades = [self.views.trade_summary(trade) for trade in self.account.open_trades()]

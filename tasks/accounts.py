@@ -5,6 +5,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import task_run
 
 from ffe.cycle import account
+from ffe.observe.masked_errors import keeps_secrets
 from ffe.orders.findings import Reconciliation
 from ffe.orders.models import Order
 from tasks import runtime
@@ -18,6 +19,7 @@ from tasks.incidents import record_trouble, task_failed
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
+@keeps_secrets
 def reconcile_venue(venue: str, cycle_id: str) -> Reconciliation:
     """Orders, fills, positions, protection and money of one venue against the ledger. The next run repeats it, not Prefect."""
     runtime.tell(venue, "reconciling")
@@ -34,6 +36,7 @@ def reconcile_venue(venue: str, cycle_id: str) -> Reconciliation:
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
+@keeps_secrets
 def watch_exits(venue: str, cycle_id: str) -> list[Order]:
     """Closes, reduce-only, what has reached a stop or target that rests nowhere but in the ledger."""
     return account.watch_exits(runtime.engine(), venue, cycle_id)

@@ -12,6 +12,7 @@ from expectations.validate import validate_bars
 from ffe.cycle import backfill
 from ffe.cycle.backfill import Backfilled, Chunk
 from ffe.market.models import Instrument, Timeframe
+from ffe.observe.masked_errors import keeps_secrets
 from tasks import runtime
 from tasks.incidents import task_failed
 
@@ -25,6 +26,7 @@ FAILURES_KEY = "backfill-failures"
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
+@keeps_secrets
 def backfill_bars(instrument: Instrument, timeframe: Timeframe, days: int) -> Backfilled:
     """What is missing of the newest `days` days, with a progress artifact. The next run goes on where this one was, not Prefect."""
     key = f"backfill-{instrument.symbol}-{timeframe.value}".lower()

@@ -8,6 +8,7 @@ from ffe.cycle.bars import Bars
 from ffe.decision.models import Decision
 from ffe.errors import TransientSourceError
 from ffe.market.models import Instrument, Timeframe
+from ffe.observe.masked_errors import keeps_secrets
 from tasks import runtime
 from tasks.incidents import record_failover, task_failed
 from tasks.quality import validate_and_save
@@ -24,6 +25,7 @@ from tasks.retrying import worth_retrying
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
+@keeps_secrets
 def fetch_bars(instrument: Instrument, timeframe: Timeframe) -> Bars:
     """The newest complete bars of one instrument and of its pulse, each stored as a batch. Reads only, so it may be retried.
 
@@ -42,6 +44,7 @@ def fetch_bars(instrument: Instrument, timeframe: Timeframe) -> Bars:
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
+@keeps_secrets
 def check_bars(cycle: steps.Cycle, fetched: Bars) -> steps.Checked:
     """Freshness, then the Great Expectations suite; either a HOLD by `data-gate` or the context for the model."""
     runtime.tell(fetched.batch.instrument.symbol, "checking bars")

@@ -18,6 +18,7 @@ from ffe.feedback.report import AuthorGrades, MarketGrades, by_author
 from ffe.feedback.scores import ReliabilityBin
 from ffe.feedback.summary import ConfidenceSummary, summarise
 from ffe.market.models import Timeframe, parse_instrument
+from ffe.observe.masked_errors import keeps_secrets
 from tasks import runtime
 from tasks.incidents import record_trouble, task_failed
 from tasks.quality_text import image
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
+@keeps_secrets
 def grade_market(symbol: str, timeframe: Timeframe) -> MarketGrades:
     """Grades of the decisions on one instrument and timeframe whose horizon is over. Bars that can't be had are an incident."""
     runtime.tell(symbol, "grading")
@@ -46,13 +48,15 @@ def grade_market(symbol: str, timeframe: Timeframe) -> MarketGrades:
 
 
 @task(name="fit-calibrations", retries=0, cache_policy=NO_CACHE, on_failure=[task_failed])
+@keeps_secrets
 def fit_calibrations() -> tuple[Calibration, ...]:
     """A calibration of each model and prompt that has grades enough; those that are new."""
     engine = runtime.engine()
     return run.calibrate(engine, engine.clock.now())
 
 
-@task(name="publish-grades", cache_policy=NO_CACHE)
+@task(name="publish-grades", cache_policy=NO_CACHE, on_failure=[task_failed])
+@keeps_secrets
 def publish_grades(markets: Sequence[MarketGrades]) -> None:
     """Grades on record by author and action as a table, and the calibration of every model as a page. Never raises."""
     try:

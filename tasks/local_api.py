@@ -1,9 +1,14 @@
-"""Prefect's API on this machine: `python -m tasks.local_api --data-dir DIR --port N [--services] [--ui]`.
+"""Prefect's API on this machine: `python -m tasks.local_api --data-dir DIR --port N [--services | --ui | --web-only] [--host H] [--stay]`.
 
 It serves the quality pages of the data folder too, read-only under `/quality/`, so that an artifact can link to them.
-Its database is SQLite under the data folder, or whatever `PREFECT_API_DATABASE_CONNECTION_URL` names. Ends when standard
-input closes. `--services` adds the background services (scheduler, late runs, automations), `--ui` the UI too: exactly one
-such server may run on a database.
+Its database is SQLite under the data folder, or whatever `PREFECT_SERVER_DATABASE_CONNECTION_URL` names. `--services` adds the
+background services (scheduler, late runs, automations), `--ui` the UI too: exactly one such server may run on a database.
+`--web-only` is the UI and the API beside `prefect server services start`; of these there may be several, with Redis between them.
+
+It listens on loopback unless `--host` says otherwise, and then only with a password (PREFECT_SERVER_API_AUTH_STRING): who can reach
+the API can run every deployment with any parameters. Without a password it answers only under names of this machine and the hosts of
+PREFECT_UI_URL and PREFECT_SERVER_CORS_ALLOWED_ORIGINS. It ends when standard input closes, or with `--stay` only by SIGTERM or SIGINT,
+as a service manager wants it.
 """
 
 import argparse
@@ -13,10 +18,16 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ffe.settings import LOOPBACK
+from tasks.database_away import AwayIsBusy
+from tasks.guarded_pages import GuardedPages
 from tasks.local_only import LocalOnly
+from tasks.loopback_hosts import LoopbackHosts
+from tasks.one_writer import OneWriter
 from tasks.quality_pages import QualityPages
 
 if TYPE_CHECKING:
@@ -27,6 +38,11 @@ GRACE = 8.0
 BUSY = 503
 ATTEMPTS = 40
 PAUSE = 0.025
+PASSWORD = "PREFECT_SERVER_API_AUTH_STRING"  # noqa: S105 - the name of the variable
+ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
+ADDRESS = "PREFECT_UI_URL"
+DATABASES = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
+LEASES = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
 
 
 def environment(data_dir: Path, api_url: str | None = None) -> dict[str, str]:
@@ -38,6 +54,8 @@ def environment(data_dir: Path, api_url: str | None = None) -> dict[str, str]:
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+        # 2 + 4 + ... + 64 s: a run outlasts a server that is away for a minute. Prefect's own 5 attempts end just before.
+        "PREFECT_CLIENT_MAX_RETRIES": "6",
     }
     if api_url is not None:
         ours["PREFECT_API_URL"] = api_url
@@ -98,49 +116,103 @@ async def _whole_request(receive: "Receive") -> "list[Message]":
     return messages
 
 
+@dataclass(frozen=True)
+class Serving:
+    """What is asked of one server. `services` and `web_only` exclude each other; neither is the bare API of one command."""
+
+    data_dir: Path
+    port: int
+    host: str = "127.0.0.1"
+    ui: bool = False
+    services: bool = False
+    web_only: bool = False
+    stay: bool = False
+
+
 def main(argv: list[str] | None = None) -> None:
+    serving = arguments(argv, os.environ.get(PASSWORD))
+    # An API URL here would make the server a client of another one.
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ.update(_server_environment(serving))
+    _serve(serving)
+
+
+def arguments(argv: list[str] | None, password: str | None) -> Serving:
+    """What the command line asks for. Ends the process with 2 when it can't be, or must not be without a password."""
     parser = argparse.ArgumentParser(prog="python -m tasks.local_api")
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--services", action="store_true", help="run the background services: one server a database")
-    parser.add_argument("--ui", action="store_true", help="with the services, and the UI")
+    parser.add_argument("--host", default="127.0.0.1", help="an address to listen on; loopback when left out")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--services", action="store_true", help="run the background services: one server a database")
+    kind.add_argument("--ui", action="store_true", help="with the services, and the UI")
+    kind.add_argument("--web-only", action="store_true", help="with the UI; the services run in a process of their own")
+    parser.add_argument("--stay", action="store_true", help="go on when standard input closes")
     given = parser.parse_args(argv)
-    # An API URL here would make the server a client of another one.
-    os.environ.pop("PREFECT_API_URL", None)
-    services = given.services or given.ui
-    os.environ.update(_server_environment(given.data_dir, given.port, ui=given.ui, services=services))
-    _serve(given.data_dir, given.port, services=services)
+    if given.host not in LOOPBACK and not password:
+        parser.error(f"--host {given.host} is not loopback: set {PASSWORD} (user:password) first")
+    return Serving(
+        given.data_dir,
+        given.port,
+        given.host,
+        ui=given.ui or given.web_only,
+        services=given.services or given.ui,
+        web_only=given.web_only,
+        stay=given.stay,
+    )
 
 
-def _server_environment(data_dir: Path, port: int, *, ui: bool, services: bool) -> Mapping[str, str]:
-    values = environment(data_dir) | {
-        "PREFECT_UI_ENABLED": "1" if ui else "0",
+def _server_environment(serving: Serving) -> Mapping[str, str]:
+    values = environment(serving.data_dir) | {
+        "PREFECT_UI_ENABLED": "1" if serving.ui else "0",
         # Without it the UI asks the API that a checkout's own configuration names, whatever the port is here.
         "PREFECT_SERVER_UI_API_URL": "/api",
-        "PREFECT_SERVER_API_HOST": "127.0.0.1",
-        "PREFECT_SERVER_API_PORT": str(port),
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
+        "PREFECT_SERVER_API_HOST": serving.host,
+        "PREFECT_SERVER_API_PORT": str(serving.port),
     }
-    if not services:
+    if not os.environ.get(ORIGINS):
+        values |= {ORIGINS: f"http://127.0.0.1:{serving.port}"}
+    if serving.ui and not os.environ.get(ADDRESS):
+        # What the notes of automations and incidents link to.
+        values |= {ADDRESS: f"http://127.0.0.1:{serving.port}"}
+    if serving.services and not os.environ.get(LEASES):
+        # In memory, a slot that is held while the server restarts is never given back.
+        values |= {LEASES: "prefect.server.concurrency.lease_storage.filesystem"}
+    if not serving.services and not serving.web_only:
         values |= {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     return values
 
 
-def _serve(data_dir: Path, port: int, *, services: bool) -> None:
+def _serve(serving: Serving) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
+    app = create_app(ephemeral=not serving.services and not serving.web_only, webserver_only=serving.web_only)
+    url = next((os.environ[name] for name in DATABASES if os.environ.get(name)), "sqlite")
+    answering = OneWriter(app) if url.startswith("sqlite") else app
+    pages = QualityPages(RetryWhenBusy(AwayIsBusy(answering)), serving.data_dir)
     config = uvicorn.Config(
-        LocalOnly(QualityPages(RetryWhenBusy(create_app(ephemeral=not services)), data_dir)),
-        host="127.0.0.1",
-        port=port,
+        _guarded(LocalOnly(GuardedPages(pages, os.environ.get(PASSWORD)))),
+        host=serving.host,
+        port=serving.port,
         log_level="error",
         lifespan="on",
         access_log=False,
+        # Workers hold a connection for events open: they would never let it end.
+        timeout_graceful_shutdown=int(GRACE),
     )
     server = uvicorn.Server(config)
-    threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
+    if not serving.stay:
+        threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
     server.run()
+
+
+def _guarded(app: "ASGIApp") -> "ASGIApp":
+    """Without a password only under names of this machine, and those that the server's own settings give it."""
+    if os.environ.get(PASSWORD):
+        return app
+    named = (os.environ.get(ADDRESS, ""), *os.environ.get(ORIGINS, "").split(","))
+    return LoopbackHosts(app, named)
 
 
 def _end_with_stdin(server: "Server") -> None:

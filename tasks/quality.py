@@ -29,10 +29,12 @@ from ffe.decision.models import Decision
 from ffe.market.pass_rate import TREND_DAYS, TREND_REPORTS
 from ffe.market.quality import QualityReport, Reference
 from ffe.observe.charts import candle_chart, pass_rate_chart
+from ffe.observe.masked_errors import keeps_secrets
 from ffe.risk.models import Sizing
 from ffe.sources.files import replace
 from ffe.sources.models import BarBatch, to_frame
 from tasks import quality_pages, quality_text, runtime
+from tasks.incidents import task_failed
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +78,13 @@ def load_result(batch: BarBatch, report: QualityReport, root: Path) -> dict[str,
     return found
 
 
-@task(name="publish-quality", task_run_name="publish-quality {batch.instrument.symbol}", cache_policy=NO_CACHE)
+@task(
+    name="publish-quality",
+    task_run_name="publish-quality {batch.instrument.symbol}",
+    cache_policy=NO_CACHE,
+    on_failure=[task_failed],
+)
+@keeps_secrets
 def publish_quality(
     batch: BarBatch,
     report: QualityReport,
@@ -156,7 +164,8 @@ def _beside(batch: BarBatch, report: QualityReport, root: Path, ending: str) -> 
     return (root / batch.path).with_name(f"{batch.id}.{report.id}.{ending}")
 
 
-@task(name="publish-trend", cache_policy=NO_CACHE)
+@task(name="publish-trend", cache_policy=NO_CACHE, on_failure=[task_failed])
+@keeps_secrets
 def publish_trend() -> None:
     """The pass rate of the last TREND_DAYS days, once a day (of the engine's clock) at the first cycle. Never raises."""
     with _logged("the trend"):

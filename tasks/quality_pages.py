@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ffe.settings import is_loopback
+from ffe.observe.prefect_api import Api
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -70,13 +70,13 @@ def file_of(batch_id: str, report_id: str) -> str:
 
 def link(page: Path, api_url: str | None) -> str | None:
     """Where the server of the artifacts shows `page`: a path on that server, or None when it serves another data folder or none."""
-    if api_url is None or not is_loopback(api_url):
+    if api_url is None:
         return None
     import httpx
 
     path = f"{ROUTE}{page.name}"
     try:
-        with httpx.Client(trust_env=False, timeout=_PROBE_SECONDS) as client:
+        with httpx.Client(trust_env=False, timeout=_PROBE_SECONDS, headers=Api.at(api_url).headers) as client:
             reply = client.head(api_url.rstrip("/").removesuffix("/api") + path)
     except httpx.HTTPError:
         return None

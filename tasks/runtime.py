@@ -1,6 +1,6 @@
 """The engine of this process, and who is told what it is doing.
 
-A worker's process builds it from the environment on first use; the `ffe` command hands over its own settings first.
+A worker's process builds it from the environment and Secret blocks on first use; the `ffe` command hands over its own settings first.
 """
 
 import threading
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ffe.cycle.engine import Engine
-from ffe.settings import load_settings
+from tasks.secrets import load_flow_settings
 
 Progress = Callable[[str, str], None]
 
@@ -33,7 +33,7 @@ def engine() -> Engine:
     """The process's engine, opened from the environment when there is none yet."""
     with _process.lock:
         if _process.engine is None:
-            _process.engine = Engine.open(load_settings())
+            _process.engine = Engine.open(load_flow_settings())
         return _process.engine
 
 

@@ -12,14 +12,17 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from ffe.cycle.report import CycleReport, InstrumentReport
+from ffe.observe.masked_errors import keeps_secrets
 from ffe.orders.differences import Difference
 from ffe.orders.findings import Reconciliation
+from tasks.incidents import task_failed
 from tasks.quality_text import shown
 
 NO_PAGES: Mapping[str, str | None] = {}
 
 
-@task(name="publish-report", cache_policy=NO_CACHE)
+@task(name="publish-report", cache_policy=NO_CACHE, on_failure=[task_failed])
+@keeps_secrets
 def publish_report(report: CycleReport, pages: Mapping[str, str | None] = NO_PAGES) -> None:
     """Summary, decisions and sizing of a cycle as artifacts of its run. Keys carry the timeframe, so that each has a history.
 
@@ -88,7 +91,8 @@ def _sizing(row: InstrumentReport) -> dict[str, Any]:
     return {"instrument": row.instrument} | sizing | {"clamps": said}
 
 
-@task(name="publish-reconciliation", cache_policy=NO_CACHE)
+@task(name="publish-reconciliation", cache_policy=NO_CACHE, on_failure=[task_failed])
+@keeps_secrets
 def publish_reconciliation(results: Sequence[Reconciliation]) -> None:
     """What was settled and what still differs, as one artifact with a history."""
     create_markdown_artifact("\n".join(_reconciled(results)), key="reconciliation", description="Ledger against venues")

@@ -10,6 +10,7 @@ from ffe.cycle import ordering
 from ffe.decision.models import Context, Decision
 from ffe.errors import VenueReadError
 from ffe.market.models import Instrument
+from ffe.observe.masked_errors import keeps_secrets
 from ffe.orders.models import Order
 from ffe.risk.gate import TradePlan
 from ffe.sources.models import BarBatch
@@ -27,6 +28,7 @@ from tasks.retrying import worth_retrying
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
+@keeps_secrets
 def plan_order(decision: Decision, context: Context, batch: BarBatch) -> ordering.Planned:
     """Size, stop and target from the venue's own balance and rules; or HOLD by the gate that said no. Reads only."""
     runtime.tell(decision.instrument, "sizing")
@@ -40,6 +42,7 @@ def plan_order(decision: Decision, context: Context, batch: BarBatch) -> orderin
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
+@keeps_secrets
 def submit_order(plan: TradePlan, batch: BarBatch, available: Decimal, available_at: datetime) -> Order:
     """Sends at most one request. Never retried: an unknown outcome is looked up, not sent again."""
     runtime.tell(plan.intent.instrument, "submitting the order")
@@ -53,6 +56,7 @@ def submit_order(plan: TradePlan, batch: BarBatch, available: Decimal, available
     cache_policy=NO_CACHE,
     on_failure=[task_failed],
 )
+@keeps_secrets
 def resume_order(order: Order, instrument: Instrument) -> Order:
     """Carries on the order that a crash left unsent on this very bar."""
     runtime.tell(instrument.symbol, "resuming the order")

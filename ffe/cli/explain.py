@@ -16,7 +16,7 @@ LONG = 600
 
 
 def explain(
-    id: Annotated[str, typer.Argument(help="A cycle, decision, order or client order id, or the start of one.")],  # noqa: A002
+    id: Annotated[str, typer.Argument(help="Of a cycle, decision, order, client order or incident; or its start.")],  # noqa: A002
     as_json: JsonOption = False,
 ) -> None:
     """From bar file hash to fills: what was known, who decided, how it was sized, what the venue did."""
@@ -27,7 +27,7 @@ def explain(
     finally:
         ledger.close()
     if chain is None:
-        raise ConfigurationError(f"no cycle, decision or order in the ledger has the id {id!r}")
+        raise ConfigurationError(f"no cycle, decision, order or incident in the ledger has the id {id!r}")
     if as_json:
         print(json.dumps(chain, default=str))
     else:

@@ -1,4 +1,4 @@
-"""`ffe balance`, `positions`, `orders`, `decisions`, `incidents`: what the venue and the ledger say."""
+"""`ffe balance`, `positions`, `orders`, `decisions`: what the venue and the ledger say."""
 
 import json
 import sys
@@ -75,12 +75,6 @@ def decisions(limit: LimitOption = 50, as_json: JsonOption = False) -> None:
     rows = _from_ledger(lambda ledger: ledger.decisions(limit))
     columns = ("decided_at", "instrument", "timeframe", "action", "confidence", "decided_by", "reason_code", "id")
     _show("decisions", rows, columns, as_json=as_json)
-
-
-def incidents(limit: LimitOption = 50, as_json: JsonOption = False) -> None:
-    """Failures of the ledger, newest first."""
-    rows = _from_ledger(lambda ledger: ledger.incidents(limit))
-    _show("incidents", rows, ("created_at", "type", "message", "count", "cycle_id", "id"), as_json=as_json)
 
 
 @contextmanager

@@ -12,12 +12,17 @@ import typer
 from ffe.cli import (
     analyze,
     backfill,
+    db,
     explain,
     grade,
+    health,
+    incidents,
     listing,
     metrics,
     models,
+    preflight,
     quality,
+    reality,
     reconcile,
     run,
     simulator,
@@ -27,6 +32,7 @@ from ffe.cli import (
     worker,
 )
 from ffe.errors import FfeError
+from ffe.observe import log_masking
 from ffe.observe.masking import masked
 
 app = typer.Typer(
@@ -44,11 +50,14 @@ app.command("balance")(listing.balance)
 app.command("positions")(listing.positions)
 app.command("orders")(listing.orders)
 app.command("decisions")(listing.decisions)
-app.command("incidents")(listing.incidents)
+app.command("incidents")(incidents.incidents)
 app.command("quality")(quality.quality)
 app.command("sources")(sources.sources)
 app.command("backfill")(backfill.backfill)
 app.command("explain")(explain.explain)
+app.command("preflight")(preflight.preflight)
+app.command("health")(health.health)
+app.command("reality-check")(reality.reality_check)
 app.command("reconcile")(reconcile.reconcile)
 app.command("grade")(grade.grade)
 app.command("halt")(switch.halt)
@@ -57,10 +66,12 @@ app.command("flatten")(switch.flatten)
 app.command("switch")(switch.switch)
 app.add_typer(simulator.app, name="simulator")
 app.add_typer(metrics.app, name="metrics")
+app.add_typer(db.app, name="db")
 app.add_typer(models.app, name="models")
 
 
 def main() -> None:
+    log_masking.install()
     # Ended politely is ended like Ctrl-C: children are closed on the way out.
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -80,11 +80,13 @@ def run_cycle(settings: Settings) -> dict[str, Any]:
         around.start_api()
         tell("", "starting the venue, the model and Prefect")
         from ffe.cycle.engine import Engine
+        from ffe.cycle.readiness import require
         from ffe.llm.embedded import EmbeddedModel
 
         around.await_simulator()
         engine = Engine.open(with_venues(settings))
         try:
+            require(engine)
             if isinstance(engine.model, EmbeddedModel):
                 engine.model.start()
             from expectations.validate import warm
@@ -101,6 +103,7 @@ def _in_prefect(engine: "Engine", tell: Progress) -> dict[str, Any]:
 
     from flows.trading_cycle import trading_cycle
     from tasks import runtime
+    from tasks.limits import ACCOUNT_BUSY
 
     runtime.use(engine, tell)
     names = [instrument.symbol for instrument in engine.settings.instruments]
@@ -109,6 +112,8 @@ def _in_prefect(engine: "Engine", tell: Progress) -> dict[str, Any]:
         return await trading_cycle(names, engine.settings.timeframe.value, return_state=True)
 
     state = asyncio.run(cycle())
+    if state.name == ACCOUNT_BUSY:
+        raise RefusedError(f"{state.message}; nothing was done")
     report = engine.ledger.cycle(str(state.state_details.flow_run_id)).summary
     if report is None:
         state.result()

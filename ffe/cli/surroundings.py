@@ -95,8 +95,11 @@ class Surroundings:
         return self.await_api()
 
     def _spawn_api(self, port: int, *flags: str) -> tuple[Child, str]:
+        from tasks.vacuum import vacuum_environment
+
         command = [sys.executable, "-m", "tasks.local_api", "--data-dir", str(self._settings.data_dir)]
-        child = self.spawn(API, [*command, "--port", str(port), *flags])
+        environment = without_ours() | vacuum_environment(self._settings.retention.runs_days)
+        child = self.spawn(API, [*command, "--port", str(port), *flags], env=environment)
         return child, f"http://127.0.0.1:{port}/api"
 
     def spawn(

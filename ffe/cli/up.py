@@ -51,9 +51,10 @@ def _everything(around: Surroundings, settings: Settings, port: int, *, ui: bool
     around.await_simulator()
     settings = with_venues(settings)
     environment = _worker_environment(settings, api_url)
-    _say("creating work pools and deployments")
+    _say("creating work pools, deployments and automations")
     _run("deployments.bootstrap", [sys.executable, "-m", "deployments.bootstrap"], environment)
     _run("prefect deploy", [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], environment)
+    _run("deployments.automations", [sys.executable, "-m", "deployments.automations", "apply"], environment)
     _say("starting a worker for each pool")
     workers = {pool: _worker(around, pool, environment) for pool in POOLS}
     for worker in workers.values():

@@ -17,10 +17,10 @@ import typer
 
 from ffe.cli.fork_server import ForkServer, is_supported
 from ffe.cli.options import settings_from, with_venues
-from ffe.cli.prefect_api import Api
 from ffe.cli.surroundings import running
 from ffe.environment import environment_of
 from ffe.errors import ConfigurationError, FfeError, RefusedError
+from ffe.observe.prefect_api import Api
 from ffe.processes import Child, ProcessFailedError
 from ffe.settings import Mode, PlacementPolicy, Settings
 

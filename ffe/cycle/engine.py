@@ -14,6 +14,7 @@ from ffe.llm.factory import open_model
 from ffe.llm.protocol import LanguageModel
 from ffe.market.calendar import Calendar, calendar_for
 from ffe.market.models import AssetClass, Instrument
+from ffe.observe.usage import METER, ApiMeter
 from ffe.settings import Mode, Settings
 from ffe.sources.chain import SourceChain
 from ffe.sources.factory import open_chain
@@ -30,6 +31,7 @@ class Engine:
     clock: Clock
     ledger: Ledger
     store: BarStore
+    meter: ApiMeter = METER
     _chains: dict[AssetClass, SourceChain] = field(default_factory=dict)
     _brokers: dict[str, Broker] = field(default_factory=dict)
     _models: dict[str | None, LanguageModel] = field(default_factory=dict)
@@ -80,6 +82,10 @@ class Engine:
                 self._models[name] = open_model(self.settings, name)
             return self._models[name]
 
+    def record_usage(self) -> None:
+        """Hands the process's counts of API calls to the ledger. Never raises: what it can't take now is kept for the next time."""
+        self.meter.flush(self.ledger, self.clock.now())
+
     def close(self) -> None:
         connected: list[LanguageModel | SourceChain | Broker] = [
             *self._models.values(),
@@ -88,6 +94,7 @@ class Engine:
         ]
         for each in connected:
             each.close()
+        self.record_usage()
         self.ledger.close()
 
 

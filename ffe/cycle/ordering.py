@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
 
+from ffe.cycle import readiness
 from ffe.cycle.account import bars_per_year, held_there, managed, portfolio_for, trip
 from ffe.cycle.bars import freshness_of
 from ffe.cycle.engine import Engine
@@ -68,6 +69,9 @@ def plan_order(engine: Engine, decision: Decision, context: Context, batch: BarB
     Raises:
         VenueError: balance, specification, quote or position can't be read: no number is made up for it.
     """
+    unready = readiness.denial(engine, batch.instrument.venue)
+    if unready is not None:
+        return _refused(engine, decision, Author.RISK_GATE, unready)
     broker, instrument = engine.broker(batch.instrument.venue), batch.instrument
     available_at = engine.clock.now()
     account = broker.account_state(held_there(engine, instrument))
@@ -165,8 +169,11 @@ def submit(engine: Engine, plan: TradePlan, batch: BarBatch, available: Decimal,
 
 
 def resume(engine: Engine, order: Order, instrument: Instrument) -> Order:
-    """Carries on an order that a crash left unsent; any other is returned as it stands, settled by reconciliation before."""
-    if order.state not in UNSENT:
+    """Carries on an order that a crash left unsent; any other is returned as it stands, settled by reconciliation before.
+
+    Without a preflight that stands it stays unsent, and reconciliation denies it once it is too old.
+    """
+    if order.state not in UNSENT or readiness.denial(engine, order.venue) is not None:
         return order
     available_at = engine.clock.now()
     account = engine.broker(order.venue).account_state(held_there(engine, instrument))

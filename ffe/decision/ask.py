@@ -68,7 +68,7 @@ def _call(
         completion = model.complete(messages, schema, sampling)
         answer = parse_answer(completion)
     except (ModelUnavailableError, InvalidAnswerError) as failure:
-        error, chain = str(failure), masked("".join(traceback.format_exception(failure)), most=CHAIN_MOST)
+        error, chain = masked(str(failure)), masked("".join(traceback.format_exception(failure)), most=CHAIN_MOST)
     fingerprint = prompt_sha256(messages, schema, sampling)
     call = ModelCall(
         id=uuid.uuid4().hex,

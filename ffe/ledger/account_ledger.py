@@ -69,6 +69,11 @@ class AccountLedger:
         with self.database.read() as session:
             return reconciling.cursor(session, venue, account)
 
+    def unread(self, venue: str, account: str) -> bool:
+        """Whether this ledger came out of a backup and the account has not been reconciled since: trades that look like a stranger's may be ours."""
+        with self.database.read() as session:
+            return reconciling.unread(session, venue, account)
+
     def move_cursor(self, venue: str, account: str, checkpoint: str, totals: dict[str, Decimal], at: datetime) -> None:
         """Nothing is written when neither checkpoint nor totals are news."""
         with self.database.write() as session:

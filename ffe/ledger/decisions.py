@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from ffe.decision.models import Decision, ModelCall
 from ffe.errors import LedgerError
-from ffe.ledger.rows import insert_once, newest, records_of
+from ffe.ledger.rows import insert_once, locked, newest, records_of
 from ffe.ledger.tables import DecisionRow, ModelCallRow, SizingRow
 from ffe.risk.models import Denial, Sizing, Verdict
 
@@ -56,7 +56,12 @@ def record_sizing(
         denial_reason=None if denial is None else denial.reason,
         verdicts=[verdict.model_dump(mode="json") for verdict in verdicts],
     )
-    insert_once(session, row)
+    if not insert_once(session, row):
+        held = locked(session, SizingRow, decision_id)
+        if held.arithmetic is None and held.denial_code is None:
+            # The close of a reversal came first, which sizes nothing; this is its entry.
+            held.arithmetic, held.verdicts = row.arithmetic, row.verdicts
+            held.denial_code, held.denial_reason = row.denial_code, row.denial_reason
 
 
 def sizing(session: Session, decision_id: str) -> Sizing | None:

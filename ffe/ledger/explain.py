@@ -13,6 +13,7 @@ from ffe.decision.models import Author
 from ffe.errors import LedgerError
 from ffe.ledger.evidence import batch_of
 from ffe.ledger.feedback_tables import GradeRow, VerdictRow
+from ffe.ledger.incidents import incident
 from ffe.ledger.order_tables import FillRow, IncidentRow, OrderEventRow, OrderRow, PositionRow, ReservationRow
 from ffe.ledger.rows import values_of
 from ffe.ledger.tables import (
@@ -31,14 +32,14 @@ Document = dict[str, Any]
 
 
 def explain(session: Session, text: str) -> Document | None:
-    """The chain of a cycle, decision, order or client order id, or of a unique prefix of one; None when nothing has it.
+    """The chain of a cycle, decision, order or client order id, or of a unique prefix of one, or an incident; None when nothing has it.
 
     Raises:
         LedgerError: the prefix fits several ids.
     """
     found = _find(session, text.strip())
     if found is None:
-        return None
+        return _incident(session, text.strip())
     if isinstance(found, CycleRow):
         return _cycle(session, found)
     if isinstance(found, OrderRow):
@@ -90,6 +91,15 @@ def _cycle(session: Session, cycle: CycleRow) -> Document:
         "decisions": chains,
         "incidents": [_plain(row) for row in incidents],
     }
+
+
+def _incident(session: Session, text: str) -> Document | None:
+    """With its cycle, whose own chain leads on."""
+    found = incident(session, text)
+    if found is None:
+        return None
+    cycle = None if found.cycle_id is None else session.get(CycleRow, found.cycle_id)
+    return {"kind": "incident", "id": found.id, "incident": found.model_dump(mode="json"), "cycle": _plain(cycle)}
 
 
 def _orders_of(session: Session, decision_id: str) -> list[OrderRow]:

@@ -2,12 +2,13 @@
 
 The work is in the module of each noun (`orders`, `fills`, `reservations`, ...), as functions of a session; this facade only
 opens that session, for writing or for reading. What it says of orders is in `order_ledger`, what it says of accounts in
-`account_ledger`, of bar sources in `source_ledger`, of what became of decisions in `feedback_ledger`. Safe to share between threads; a process opens its own.
+`account_ledger`, of bar sources in `source_ledger`, of what became of decisions in `feedback_ledger`, of its own running in
+`operations_ledger`. Safe to share between threads; a process opens its own.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +20,7 @@ from ffe.ledger.database import Database, shown
 from ffe.ledger.feedback_ledger import FeedbackLedger
 from ffe.ledger.migrate import upgrade_database
 from ffe.ledger.models import Cycle, Incident
+from ffe.ledger.operations_ledger import OperationsLedger
 from ffe.ledger.order_ledger import OrderLedger
 from ffe.ledger.source_ledger import SourceLedger
 from ffe.market.models import Timeframe
@@ -28,7 +30,7 @@ from ffe.sources.models import BarBatch
 from ffe.venues.models import InstrumentSpec
 
 
-class Ledger(OrderLedger, AccountLedger, SourceLedger, FeedbackLedger):
+class Ledger(OrderLedger, AccountLedger, SourceLedger, FeedbackLedger, OperationsLedger):
     """Open one with `Ledger.open`. Every method raises LedgerError when the database refuses."""
 
     def __init__(self, database: Database) -> None:
@@ -157,12 +159,9 @@ class Ledger(OrderLedger, AccountLedger, SourceLedger, FeedbackLedger):
         message: str,
         traceback: str,
         at: datetime,
-        cycle_id: str | None = None,
         instrument: str | None = None,
-        order_id: str | None = None,
-        request: str | None = None,
-        response: str | None = None,
         attempts: Sequence[Any] = (),
+        **evidence: Unpack[incidents.Evidence],
     ) -> Incident:
         """A new incident, or one more count of the same one within the hour."""
         with self.database.write() as session:
@@ -172,17 +171,31 @@ class Ledger(OrderLedger, AccountLedger, SourceLedger, FeedbackLedger):
                 message=message,
                 traceback=traceback,
                 at=at,
-                cycle_id=cycle_id,
                 instrument=instrument,
-                order_id=order_id,
-                request=request,
-                response=response,
                 attempts=attempts,
+                **evidence,
             )
 
     def incidents(self, limit: int = 50) -> list[Incident]:
         with self.database.read() as session:
             return incidents.incidents(session, limit)
+
+    def incident(self, text: str) -> Incident | None:
+        """By id or a unique start of it of 6 or more characters, its artifact's key or its run's id; None: none. Raises LedgerError for several."""
+        with self.database.read() as session:
+            return incidents.incident(session, text)
+
+    def runs_with_incidents(self, since: datetime) -> set[str]:
+        """Ids of the runs that an incident seen since then names."""
+        with self.database.read() as session:
+            return incidents.runs_with_incidents(session, since)
+
+    def touched(
+        self, *, order_id: str | None = None, cycle_id: str | None = None, instrument: str | None = None
+    ) -> dict[str, Any]:
+        """Orders with their history and reservation that a failure may have touched; empty: none."""
+        with self.database.read() as session:
+            return incidents.touched(session, order_id=order_id, cycle_id=cycle_id, instrument=instrument)
 
     def explain(self, text: str) -> dict[str, Any] | None:
         """The chain behind a cycle, decision, order or client order id, or a unique prefix of 6 or more characters."""

@@ -43,12 +43,24 @@ def upgrade_database(database: Database) -> bool:
         if revision(connection) == HEAD:
             return False
     with database.writing_connection() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        queue_up(connection)
         if revision(connection) == HEAD:
             return False
-        _run(connection)
+        build(connection, "head")
         return True
+
+
+def queue_up(connection: Connection) -> None:
+    """One upgrade or restore at a time; held until the transaction ends. SQLite's writers queue up by themselves."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+
+
+def is_known(connection: Connection, name: str) -> bool:
+    """Whether this version's migrations know the revision; one that they don't know is of a newer version."""
+    from alembic.script import ScriptDirectory
+
+    return name in {script.revision for script in ScriptDirectory.from_config(config(connection)).walk_revisions()}
 
 
 def revision(connection: Connection) -> str | None:
@@ -59,12 +71,13 @@ def revision(connection: Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def _run(connection: Connection) -> None:
+def build(connection: Connection, target: str) -> None:
+    """Brings the schema to the revision `target`. Raises ConfigurationError when there is no way from what is there."""
     from alembic import command
     from alembic.util import CommandError
 
     try:
-        command.upgrade(config(connection), "head")
+        command.upgrade(config(connection), target)
     except CommandError as error:
         raise ConfigurationError(f"the ledger's schema is unknown to this version: {error}") from error
 

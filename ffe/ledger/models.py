@@ -121,7 +121,11 @@ class ClosedTrade(_Record):
 
 
 class Incident(_Record):
-    """A failure worth reading. `count` says how often it came within an hour of `created_at`; `attempts` are the retries."""
+    """A failure worth reading. `count` says how often it came within an hour of `created_at`; `attempts` are the retries.
+
+    `name` is the task or flow that failed in `run_id` of `flow_run_id`; `parameters` what it was given; `holds` what the ledger held
+    of its orders then; `batch_id` the bars it worked on; `reproduce` the command that does it again. None in rows of older versions.
+    """
 
     id: str
     type: str
@@ -133,6 +137,34 @@ class Incident(_Record):
     request: str | None
     response: str | None
     attempts: list[Any]
+    name: str | None = None
+    run_id: str | None = None
+    flow_run_id: str | None = None
+    batch_id: str | None = None
+    reproduce: str | None = None
+    parameters: dict[str, Any] | None = None
+    holds: dict[str, Any] | None = None
     created_at: datetime
     last_at: datetime
     count: int
+
+
+class CheckRun(_Record):
+    """What one run of a standing check found. `kind`: reality-check or preflight; `broken` counts the failed items of `document`."""
+
+    id: str
+    kind: str
+    at: datetime
+    passed: bool
+    broken: int
+    document: dict[str, Any]
+
+
+class ApiUsage(_Record):
+    """Calls of the API `source` within the UTC hour that begins at `hour`; `seconds` is the sum of their durations."""
+
+    source: str
+    hour: datetime
+    calls: int
+    errors: int
+    seconds: float

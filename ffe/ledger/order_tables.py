@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field
 
-from ffe.ledger.tables import LedgerRow, amount, document, moment, text
+from ffe.ledger.tables import LedgerRow, amount, document, moment, ordered_document, text
 
 
 class AccountRow(LedgerRow, table=True):
@@ -140,6 +140,13 @@ class IncidentRow(LedgerRow, table=True):
     request: str | None = text()
     response: str | None = text()
     attempts: list[Any] = document()
+    name: str | None = text()
+    run_id: str | None = text()
+    flow_run_id: str | None = text()
+    batch_id: str | None = text()
+    reproduce: str | None = text()
+    parameters: dict[str, Any] | None = ordered_document(default=None)
+    holds: dict[str, Any] | None = ordered_document(default=None)
     created_at: datetime = moment(index=True)
     last_at: datetime = moment()
     count: int = 1

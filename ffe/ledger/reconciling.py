@@ -1,6 +1,6 @@
 """What reconciliation keeps: how far it has read each account, units that are not ours, and money that moved without a trade."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from sqlmodel import Session, col, select
@@ -10,6 +10,15 @@ from ffe.ledger.models import Adjustment, Cursor
 from ffe.ledger.order_tables import OrderRow
 from ffe.ledger.rows import insert_once, locked, record_of, records_of
 from ffe.venues.models import CashEvent
+
+# `at` of a cursor that came out of a backup: what the venue did since then, our own orders included, has not been read.
+UNREAD = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def unread(session: Session, venue: str, account: str) -> bool:
+    """Whether the ledger was restored from a backup and the account has not been reconciled since."""
+    row = session.get(CursorRow, (venue, account))
+    return row is not None and row.at == UNREAD
 
 
 def cursor(session: Session, venue: str, account: str) -> Cursor | None:
@@ -27,12 +36,12 @@ def begin_cursor(session: Session, venue: str, account: str, checkpoint: str, *,
 def move_cursor(
     session: Session, venue: str, account: str, checkpoint: str, *, totals: dict[str, Decimal], at: datetime
 ) -> None:
-    """Nothing is written when neither checkpoint nor totals are news."""
+    """Nothing is written when neither checkpoint nor totals are news, and the account was read before."""
     new = Cursor(venue=venue, account=account, checkpoint=checkpoint, totals=totals, at=at)
     if insert_once(session, CursorRow(**new.model_dump())):
         return
     row = locked(session, CursorRow, venue, account)
-    if record_of(Cursor, row).model_copy(update={"at": at}) != new:
+    if row.at == UNREAD or record_of(Cursor, row).model_copy(update={"at": at}) != new:
         row.checkpoint, row.totals, row.at = checkpoint, dict(totals), at
 
 

@@ -23,6 +23,7 @@ from ffe.llm.embedded_tokens import TOP, token_odds
 from ffe.llm.gguf import locate
 from ffe.llm.line_process import LineProcess, minimal_environment
 from ffe.llm.models import Completion, JsonSchema, Message, ModelHealth, ModelIdentity, Sampling
+from ffe.observe.usage import METER
 from ffe.settings import EmbeddedSettings
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class EmbeddedModel:
         """`num_ctx` of `sampling` is fixed at 2048 here. The deadline covers waiting for the lock, start-up and the answer."""
         if sampling.num_ctx != N_CTX:
             raise ModelUnavailableError(f"num_ctx {sampling.num_ctx} is not the embedded model's {N_CTX}")
-        with _Held(self._lock, self._deadline()) as deadline:
+        with METER.timed("embedded"), _Held(self._lock, self._deadline()) as deadline:
             child = self._spawn()
             fresh = self._ready is None
             ready = self._wait_ready(child, deadline)

@@ -20,6 +20,7 @@ from ffe.llm.models import Completion, JsonSchema, Message, ModelHealth, ModelId
 from ffe.llm.ollama_errors import BusyError, LogprobsRefusedError, NextModelError, failing
 from ffe.llm.ollama_reply import Reply, gather
 from ffe.llm.ollama_server import READ_SECONDS, Deadline, Server, same
+from ffe.observe.usage import METER
 from ffe.settings import OllamaSettings
 
 BACKOFF_SECONDS = (0.5, 1.0, 2.0)
@@ -72,7 +73,8 @@ class OllamaModel:
                 cause is an ExceptionGroup of them.
         """
         question = _Question(messages, schema, sampling, Deadline(self._settings.timeout_seconds))
-        return self._first(lambda model: self._patiently(model, question))
+        with METER.timed("ollama"):
+            return self._first(lambda model: self._patiently(model, question))
 
     def health(self) -> ModelHealth:
         try:

@@ -1,33 +1,30 @@
 """Secrets out of everything that a person or a database will keep: by value, for the ones we hold, and by pattern, for the rest.
 
-Held are the environment's, and those that `remember` was told: loaded settings tell theirs, which may come from a file alone.
+Held are the environment's, and those that `remember` was told: loaded settings tell theirs, which may come from a file alone. A secret is
+taken out whole, in its parts (a PEM's lines, a URL's password and path, a header's value) and as others write it: in JSON, in a URL, in base64.
 """
 
-import json
 import os
-import re
+from functools import lru_cache
 
-PATTERNS = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL), "<private key>"),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 <masked>"),
-    (re.compile(r"(?i)(apikey|api_key|token|secret|password)=[^&\s\"']+"), r"\1=<masked>"),
-    (re.compile(r"(://)[^/\s:@]+:[^/\s@]+@"), r"\1<masked>@"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"), "<jwt>"),
-    (re.compile(r"(?i)(API key as )\S+"), r"\1<masked>"),
-)
-SECRET_NAMES = re.compile(r"(?i)(TOKEN|SECRET|PASSWORD|API_KEY|AUTH_STRING)")
-SHORTEST = 6
+from ffe.observe.masking_patterns import SECRET_NAMES, SECRET_PREFIXES, without_patterns
+from ffe.observe.secret_forms import forms, url_secrets
+
 # No secret is longer: a PEM of an RSA key of 4096 bits has some 3,300 characters.
 LONGEST = 8192
-# Line ends of a PEM: real, or printed as text, also when that text was printed once more.
-_LINE_END = re.compile(r"\\+r\\+n|\\+n|\r?\n")
 
 _remembered: set[str] = set()
 
 
 def remember(secret: str) -> None:
-    """From now on `masked` takes `secret` out in this process: whole, line by line, and as JSON prints it."""
-    _remembered.update(_forms(secret))
+    """From now on `masked` takes `secret` out in this process: whole, in parts, and as JSON, URLs and base64 print it."""
+    _remembered.update(forms(secret))
+
+
+def remember_url(url: str) -> None:
+    """From now on `masked` takes out the password and the keys that `url` carries; the rest of it may be read."""
+    for secret in url_secrets(url):
+        remember(secret)
 
 
 def masked(text: str, most: int | None = None) -> str:
@@ -43,26 +40,24 @@ def masked(text: str, most: int | None = None) -> str:
         return f"{head}\n... {len(text) - most} characters cut ...\n{tail}"
     for secret in _held():
         text = text.replace(secret, "<masked>")
-    for pattern, replacement in PATTERNS:
-        text = pattern.sub(replacement, text)
+    text = without_patterns(text)
     if most is not None and len(text) > most:
         half = most // 2
         text = f"{text[:half]}\n... {len(text) - most} characters cut ...\n{text[-half:]}"
     return text
 
 
-def _held() -> list[str]:
+def _held() -> tuple[str, ...]:
+    ours = [(name, os.environ.get(name, "")) for name in os.environ if name.startswith(SECRET_PREFIXES)]
+    secrets = frozenset(value for name, value in ours if SECRET_NAMES.search(name))
+    urls = frozenset(value for name, value in ours if "://" in value and not SECRET_NAMES.search(name))
+    return _ordered(frozenset(_remembered), secrets, urls)
+
+
+@lru_cache(maxsize=4)
+def _ordered(remembered: frozenset[str], secrets: frozenset[str], urls: frozenset[str]) -> tuple[str, ...]:
     """Every form of every secret, longest first so that no part of one is left over."""
-    found = set(_remembered)
-    for name, value in os.environ.items():
-        if SECRET_NAMES.search(name) and name.startswith(("FFE_", "PREFECT_", "OLLAMA_")):
-            found |= _forms(value)
-    return sorted(found, key=len, reverse=True)
-
-
-def _forms(secret: str) -> set[str]:
-    """A PEM's BEGIN and END are no secret, and the pattern of every other PEM needs them."""
-    whole = secret.strip()
-    texts = {whole, *(line.strip() for line in _LINE_END.split(whole) if "-----" not in line)}
-    printed = {json.dumps(text, ensure_ascii=escaped)[1:-1] for text in texts for escaped in (True, False)}
-    return {text for text in texts | printed if len(text) >= SHORTEST}
+    found = set(remembered)
+    for secret in (*secrets, *(each for url in urls for each in url_secrets(url))):
+        found |= forms(secret)
+    return tuple(sorted(found, key=len, reverse=True))

@@ -181,10 +181,14 @@ def check_exits(
 ) -> list[Order]:
     """Closes every watched entry whose stop or target the market has reached, cancelling what else rests for it.
 
+    Nothing in an account that was not reconciled since the ledger was restored: the exit may have been sent already.
+
     Raises:
         VenueError: a price or a position can't be read: nothing is known, nothing is sent.
     """
     desk, closes = Desk(ledger, broker, clock, cycle_id, sleep), []
+    if ledger.unread(broker.venue, broker.account):
+        return []
     for position in booked(desk):
         entry = ledger.open_entry(broker.venue, broker.account, position.instrument)
         if entry is not None and entry.watched:

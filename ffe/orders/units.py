@@ -2,7 +2,8 @@
 
 A trade of somebody else has closed ours where the venue says so (a margin closeout, a person in the venue's own app). Where the venue
 keeps no trades apart it first moves the external units, and what goes beyond them has closed ours. That part is booked as a fill under our entry, so that position, realised profit
-and what a later decision may sell stay true.
+and what a later decision may sell stay true. After a ledger was restored from a backup it is the other way round until the account is reconciled: the trade may be a close of
+ours that the backup does not know, and taking it for a stranger's would leave units on record that somebody else owns.
 """
 
 from decimal import Decimal
@@ -45,7 +46,8 @@ def _closed_units(desk: Desk, instrument: str, side: Side, units: Decimal, *, gu
     entry = desk.ledger.open_entry(desk.broker.venue, desk.broker.account, instrument)
     if entry is None or entry.side is side or here.units * side.sign >= 0:
         return ZERO
-    alongside = max(ZERO, -here.external * side.sign) if guess else ZERO
+    strangers_first = guess and not desk.ledger.unread(desk.broker.venue, desk.broker.account)
+    alongside = max(ZERO, -here.external * side.sign) if strangers_first else ZERO
     return min(abs(here.units), max(ZERO, units - alongside))
 
 

@@ -26,6 +26,7 @@ from pydantic import SecretStr
 
 from ffe.errors import PermanentSourceError, TransientSourceError
 from ffe.observe.masking import masked
+from ffe.observe.usage import METER
 from ffe.settings import is_loopback
 
 CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
@@ -60,10 +61,11 @@ class Query:
         """
         if seconds <= 0:
             raise TransientSourceError("alpha-vantage: no time left for a request")
-        reply = _bounded(lambda: asyncio.run(self._read(parameters, seconds)), seconds + _GRACE)
-        if isinstance(reply, str):
-            raise TransientSourceError(self._without_key(f"alpha-vantage: {reply}"))
-        return self._understood(*reply)
+        with METER.timed("alpha-vantage"):
+            reply = _bounded(lambda: asyncio.run(self._read(parameters, seconds)), seconds + _GRACE)
+            if isinstance(reply, str):
+                raise TransientSourceError(self._without_key(f"alpha-vantage: {reply}"))
+            return self._understood(*reply)
 
     def _understood(self, status: int, encoding: str, content: bytes) -> dict[str, Any]:
         plain = encoding.strip().lower() in {"", _PLAIN}

@@ -18,6 +18,7 @@ from ffe.errors import (
     VenueError,
     VenueReadError,
 )
+from ffe.observe.usage import METER
 from ffe.venues import wire
 from ffe.venues.wire import Limits, Lines, Outcome
 
@@ -60,7 +61,7 @@ class Caller(Generic[S]):
         until = time.monotonic() + self._limits.total
         pauses, unauthorized, attempts = wire.pauses(self._limits), self._unauthorized, 0
         while True:
-            outcome = self._lines.call(action, min(self._limits.call, max(0.0, wire.remaining(until))))
+            outcome = self._call(action, min(self._limits.call, max(0.0, wire.remaining(until))), expected=(404,))
             attempts += 1
             if isinstance(outcome.value, dict):
                 return outcome.value
@@ -79,10 +80,18 @@ class Caller(Generic[S]):
             NotSentError, OrderRejectedError, AuthenticationError, PermissionDeniedError: nothing was changed.
             OutcomeUnknownError: everything else.
         """
-        outcome = self._lines.call(action, self._limits.call)
+        outcome = self._call(action, self._limits.call)
         if isinstance(outcome.value, dict):
             return outcome.value
         raise self._send_error(name, outcome) from self._cause(outcome)
+
+    def _call(self, action: Callable[[S], Any], seconds: float, expected: tuple[int, ...] = ()) -> Outcome[Any]:
+        """One attempt, counted. Of the `expected` statuses a refusal is an answer: the venue has no such order."""
+        started = time.perf_counter()
+        outcome = self._lines.call(action, seconds)
+        answered = isinstance(outcome.value, dict) or outcome.attempt.status in expected
+        METER.add(self._venue, time.perf_counter() - started, error=not answered)
+        return outcome
 
     def _pause(self, outcome: Outcome[Any], backoff: float | None) -> float | None:
         asked = wire.retry_after(outcome.attempt)

@@ -16,10 +16,10 @@ import pytest
 
 from ffe.cli import fork_server, gpu_start, worker
 from ffe.cli.fork_server import ForkServer, preloaded
-from ffe.cli.prefect_api import Api
 from ffe.errors import ConfigurationError, FfeError, RefusedError
 from ffe.llm.placement import Placement
 from ffe.llm.signs import Sign, SignReading
+from ffe.observe.prefect_api import Api
 from ffe.processes import ProcessFailedError
 from ffe.settings import PlacementPolicy, load_settings
 

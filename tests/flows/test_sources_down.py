@@ -6,6 +6,8 @@ import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
+from ffe.ledger.incidents import artifact_key
+
 pytestmark = pytest.mark.slow
 
 PAIR = ("BTCUSD", "EURUSD")
@@ -45,7 +47,7 @@ async def test_bars_of_the_second_source_are_traded_on_and_the_first_ones_error_
         assert f"PermanentSourceError: {FIRST[symbol]} 5m bars of {symbol}" in incident.traceback
         assert f"{SECOND} answered" in incident.message
         assert incident.cycle_id == ran.report["cycle_id"]
-        page = await artifacts(f"incident-{incident.attempts[0]['run']}")
+        page = await artifacts(artifact_key(incident.type, incident.instrument, incident.message))
         assert "The above exception was the direct cause" in page
         assert "401" in page
 
@@ -66,7 +68,10 @@ async def test_without_any_source_nothing_is_traded_and_the_incident_names_each_
         assert row["error"]["type"] == "NoSourceError"
         key = row["error"]["incident"]
         page = await artifacts(key)
-        (incident,) = [found for found in engine.ledger.incidents() if key == f"incident-{found.attempts[0]['run']}"]
+        incident = engine.ledger.incident(key)
+        assert incident is not None
+        assert [tried["state"] for tried in incident.attempts[0]["tries"]] == ["Failed"]
+        assert incident.reproduce == f"ffe run {symbol} --timeframe 5m --mode sim --model embedded"
         for told in (page, incident.traceback):
             assert f"PermanentSourceError: {FIRST[symbol]} 5m bars of {symbol}" in told
             assert f"PermanentSourceError: {SECOND}" in told

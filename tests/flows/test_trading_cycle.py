@@ -8,6 +8,8 @@ from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
 from ffe.errors import ModelUnavailableError
+from flows.trading_cycle import trading_cycle
+from tasks.limits import account_limits
 
 SYMBOLS = ("BTCUSD", "ETHUSD", "EURUSD", "GBPUSD")
 OTHERS = ("ETHUSD", "EURUSD", "GBPUSD")
@@ -240,3 +242,18 @@ async def test_a_cycle_over_another_instrument_does_not_take_what_is_held_for_a_
     other = engine_on(venue, instruments=["ETHUSD"])
     await run_cycle(other, "ETHUSD")
     assert other.ledger.switch().state.value == "normal"
+
+
+async def test_a_cycle_whose_account_is_taken_does_nothing_and_says_so(
+    serve: Any, engine_on: Any, run_cycle: Any, model: Any
+) -> None:
+    engine = engine_on(serve())
+    async with account_limits(["oanda"]):
+        state = await trading_cycle(["BTCUSD", "EURUSD"], "5m", return_state=True)
+        assert (state.is_cancelled(), state.name) == (True, "AccountBusy")
+        assert "cycle-oanda" in str(state.message)
+        assert (engine.ledger.cycles(), engine.ledger.incidents(), model.asked) == ([], [], [])
+        other = await run_cycle(engine, "BTCUSD")
+        assert other.row("BTCUSD")["order"]["state"] == "FILLED"
+    free = await run_cycle(engine, "EURUSD")
+    assert free.row("EURUSD")["order"]["state"] == "FILLED"

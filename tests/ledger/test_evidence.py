@@ -1,6 +1,7 @@
 """Cycles, bars, quality, model calls and decisions come back as the records that went in."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from builders import AT, BAR, batch, call, decision, linked_decision, record_chain, report, sizing
@@ -42,6 +43,18 @@ def test_the_arithmetic_of_a_sizing_comes_back_exactly_and_a_denial_has_none(led
     ledger.record_sizing(denied.id, None, Denial(code="no_balance", reason="0 USD"))
     assert ledger.sizing(denied.id) is None
     assert ledger.sizing("nowhere") is None
+
+
+def test_the_entry_of_a_reversal_adds_its_arithmetic_to_what_its_close_left_empty(ledger: Ledger) -> None:
+    record_chain(ledger)
+    reversing = decision(id="f" * 32, instrument="GBPUSD")
+    ledger.record_decision(reversing)
+    ledger.record_sizing(reversing.id, None)
+    assert ledger.sizing(reversing.id) is None
+    ledger.record_sizing(reversing.id, sizing())
+    assert ledger.sizing(reversing.id) == sizing()
+    ledger.record_sizing(reversing.id, sizing().model_copy(update={"units": Decimal(1)}))
+    assert ledger.sizing(reversing.id) == sizing()
 
 
 def test_closing_a_cycle_that_was_never_opened_is_an_error(ledger: Ledger) -> None:

@@ -151,3 +151,15 @@ def test_a_denied_decision_shows_why_and_a_cycle_its_incidents(ledger: Ledger) -
     assert found is not None
     assert found["decisions"][0]["sizing"]["denial_code"] == "below_minimum"
     assert found["incidents"][0]["type"] == "X"
+
+
+def test_an_incident_is_explained_with_its_cycle(ledger: Ledger) -> None:
+    made = record_chain(ledger)
+    with_cycle = ledger.record_incident(type="E", message="m", traceback="t", at=AT, cycle_id=made.cycle_id)
+    without = ledger.record_incident(type="F", message="m", traceback="t", at=AT)
+    found, bare = ledger.explain(with_cycle.id[:10]), ledger.explain(without.id)
+    assert found is not None
+    assert bare is not None
+    assert (found["kind"], found["id"], found["incident"]["message"]) == ("incident", with_cycle.id, "m")
+    assert (found["cycle"]["id"], bare["cycle"]) == (made.cycle_id, None)
+    assert json.loads(json.dumps(found)) == found

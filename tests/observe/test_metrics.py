@@ -167,9 +167,13 @@ def test_sources_are_counted_over_all_days_and_an_open_circuit_shows(ledger: Led
     assert samples["source_requests_today", "alpha-vantage"] == 1
 
 
-def test_an_empty_ledger_is_scraped_without_a_sample(ledger: Ledger, settings: Settings) -> None:
+def test_an_empty_ledger_says_nothing_of_bars_and_sources(ledger: Ledger, settings: Settings) -> None:
     with served(ledger, FixedClock(FRIDAY), settings) as url:
-        assert scraped(url) == {}
+        names = {labels[0] for labels in scraped(url)}
+    assert not [
+        name for name in names if name.startswith(("data_", "source_", "quality_", "market_", "cycle", "order"))
+    ]
+    assert "clock_timestamp_seconds" in names
 
 
 def test_a_ledger_that_cannot_be_read_fails_the_scrape(
@@ -185,6 +189,17 @@ def test_a_ledger_that_cannot_be_read_fails_the_scrape(
 def test_only_this_machine_is_served(ledger: Ledger, settings: Settings) -> None:
     with served(ledger, FixedClock(FRIDAY), settings) as url:
         assert url.startswith("http://127.0.0.1:")
+
+
+def test_another_address_is_served_when_it_is_asked_for(ledger: Ledger, settings: Settings) -> None:
+    with closing(MetricsServer(LedgerMetrics(ledger, FixedClock(FRIDAY), settings), 0, "::1")) as server:
+        assert server.url.startswith("http://[::1]:")
+        assert scraped(server.url)
+
+
+def test_an_address_that_is_not_ours_is_a_usage_error_that_names_it(ledger: Ledger, settings: Settings) -> None:
+    with pytest.raises(ConfigurationError, match=r"192\.0\.2\.1 port 9464 can't be served: .*--host"):
+        MetricsServer(LedgerMetrics(ledger, FixedClock(FRIDAY), settings), 9464, "192.0.2.1")
 
 
 def test_a_taken_port_is_a_usage_error_that_names_it(ledger: Ledger, settings: Settings) -> None:

@@ -262,7 +262,7 @@ def test_orders_placed_after_the_clock_went_back_still_trigger(lab: Any) -> None
 
 
 def test_control_issues_further_coinbase_keys(lab: Any) -> None:
-    key = lab.control("coinbase/keys", kind="ed25519", can_trade=False)
+    key = lab.control("coinbase/keys", kind="ed25519", can_trade=False, can_transfer=True)
     assert key["api_secret"].startswith("-----BEGIN PRIVATE KEY-----")
     assert key["api_key"] != lab.key.name
 

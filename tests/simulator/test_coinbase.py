@@ -71,6 +71,18 @@ def test_a_view_only_key_may_look_and_preview_but_not_trade(lab: Any) -> None:
     assert lab.coinbase("POST", "orders/preview", key=key, json={}).status_code == 400
 
 
+def test_a_key_that_may_move_money_out_says_so(lab: Any) -> None:
+    key = lab.venues.coinbase.keys.issue(can_transfer=True)
+    assert lab.coinbase("GET", "key_permissions", key=key).json()["can_transfer"] is True
+
+
+def test_an_account_that_was_closed_shows_in_its_wallets_and_portfolio(lab: Any) -> None:
+    lab.control("switches", coinbase_account_active=False)
+    wallets = lab.coinbase("GET", "accounts").json()["accounts"]
+    assert {(each["active"], each["ready"]) for each in wallets} == {(False, False)}
+    assert lab.coinbase("GET", "portfolios").json()["portfolios"][0]["deleted"] is True
+
+
 def test_reads_accept_a_body_repeated_keys_and_carry_rate_limits(lab: Any) -> None:
     query = [("product_ids", "BTC-USD"), ("product_ids", "ETH-USD")]
     reply = lab.coinbase("GET", "best_bid_ask", params=query, json={})

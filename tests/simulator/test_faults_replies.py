@@ -55,6 +55,15 @@ def test_it_is_the_same_at_coinbase(lab: Any, fault: dict[str, Any], status: int
     assert len(lab.coinbase("GET", "orders/historical/batch").json()["orders"]) == (1 if when == "after" else 0)
 
 
+def test_what_is_forbidden_is_answered_in_the_venues_own_words_and_not_done(lab: Any) -> None:
+    set_faults(lab, *({"kind": "forbidden", "venue": venue} for venue in ("oanda", "coinbase", "alpha_vantage")))
+    assert lab.order(100).status_code == 403
+    assert lab.trades() == []
+    denied = lab.coinbase("GET", "accounts")
+    assert (denied.status_code, denied.json()["error_details"]) == (403, "Missing required scopes")
+    assert lab.send("GET", "/alphavantage/query", {}).status_code == 403
+
+
 def test_a_rate_limit_says_when_to_come_back(lab: Any) -> None:
     route = {"route": "coinbase.time"}
     set_faults(

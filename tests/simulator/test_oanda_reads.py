@@ -215,3 +215,10 @@ def test_before_the_first_quote_there_is_no_price_and_no_order(lab: Any) -> None
     assert lab.oanda("GET", "pricing", params={"instruments": "EUR_USD"}).json()["prices"] == []
     assert lab.order(1000).json()["errorCode"] == "INSTRUMENT_PRICE_UNKNOWN"
     assert lab.clock.now() == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_closed_account_is_not_listed_and_is_forbidden(lab: Any) -> None:
+    lab.control("switches", oanda_account_listed=False)
+    assert lab.oanda("GET", "/v3/accounts").json() == {"accounts": []}
+    reply = lab.oanda("GET", "summary")
+    assert (reply.status_code, reply.json()) == (403, {"errorMessage": "The provided request was forbidden."})

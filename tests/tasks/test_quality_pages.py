@@ -1,6 +1,7 @@
 """The quality pages on the API's own port: exactly those files, read-only, and no script in them."""
 
 import asyncio
+import base64
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -120,13 +121,20 @@ def test_what_is_not_http_passes_through_untouched(data_dir: Path) -> None:
 
 
 @pytest.fixture
-def served() -> Iterator[Callable[[int, dict[str, str]], str]]:
+def asked() -> list[str | None]:
+    """The Authorization header of every request that `served` got."""
+    return []
+
+
+@pytest.fixture
+def served(asked: list[str | None]) -> Iterator[Callable[[int, dict[str, str]], str]]:
     """URL of an API on this machine that answers every HEAD with the given status and headers."""
     servers: list[HTTPServer] = []
 
     def serve(status: int, headers: dict[str, str]) -> str:
         class Answer(BaseHTTPRequestHandler):
             def do_HEAD(self) -> None:
+                asked.append(self.headers["authorization"])
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -156,10 +164,17 @@ def test_a_server_of_another_data_folder_or_another_kind_gets_no_link(served: An
     assert link(page, served(200, {"content-type": "text/html"})) is None
 
 
-def test_no_server_a_silent_one_and_a_distant_one_get_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_server_and_a_silent_one_get_no_link() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         assert link(Path(NAME), f"http://127.0.0.1:{silent.getsockname()[1]}/api") is None
     assert link(Path(NAME), None) is None
-    monkeypatch.setattr(httpx, "Client", None)
-    assert link(Path(NAME), "https://api.example.com/api") is None
+
+
+def test_a_server_with_a_password_shows_its_pages_to_who_knows_it(
+    monkeypatch: pytest.MonkeyPatch, served: Any, asked: list[str | None]
+) -> None:
+    monkeypatch.delenv("PREFECT_API_KEY", raising=False)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "me:secret")
+    assert link(Path(NAME), served(200, quality_pages.HEADERS)) == f"/quality/{NAME}"
+    assert asked == [f"Basic {base64.b64encode(b'me:secret').decode()}"]
