@@ -85,9 +85,9 @@ def restore(
 
 
 def verify(source: Path) -> RestoreReport:
-    """Restores into a SQLite ledger that is thrown away. Raises what `restore` raises."""
+    """Restores into a SQLite ledger and a data folder that are thrown away. Raises what `restore` raises."""
     with tempfile.TemporaryDirectory(prefix="ffe-verify-") as folder:
-        return restore(source, f"sqlite:///{folder}/ledger.sqlite")
+        return restore(source, f"sqlite:///{folder}/ledger.sqlite", bars_to=Path(folder))
 
 
 def _replace(connection: Connection, archive: Archive, *, force: bool, at: datetime) -> str:

@@ -7,7 +7,7 @@ the same is done with row locks (`rows.locked`). Python's own implicit transacti
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,12 @@ def _named_errors() -> Iterator[None]:
 
 
 def _sqlite(url: URL) -> Engine:
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    path = Path(str(url.database))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Accounts and orders are nobody else's to read. Where it can't be made, the first connection says why.
+    if not path.exists():
+        with suppress(OSError):
+            path.touch(mode=0o600)
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)

@@ -4,6 +4,7 @@ An answer comes from a reply, never from an object that could be made. A read th
 what the question is about the read itself (is the balance readable?) is then a no.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ PASSING = ("yes", "not-needed")
 QUESTIONS = ("authenticated", "account_active", "can_trade", "balance_readable", "market_data_readable")
 # Longer texts of a venue are cut: they go into a table.
 _MOST = 300
+_PAGE = re.compile(r"<(!doctype|html)\b", re.IGNORECASE)
 
 
 class Answer(BaseModel):
@@ -91,16 +93,23 @@ def hear(read: Callable[[], Any], clock: Clock) -> Heard:
     return Heard(value, error, began, clock.now())
 
 
+def _short(detail: str) -> str:
+    """Masked, without the page that a proxy put into its answer: six of those hide the one fact."""
+    text = masked(detail)
+    page = _PAGE.search(text)
+    return (text if page is None else text[: page.start()].rstrip(" :,")).strip()[:_MOST] or text[:_MOST]
+
+
 def yes(detail: str) -> Answer:
     return Answer(says="yes", detail=detail)
 
 
 def no(detail: str) -> Answer:
-    return Answer(says="no", detail=masked(detail)[:_MOST])
+    return Answer(says="no", detail=_short(detail))
 
 
 def unknown(detail: str) -> Answer:
-    return Answer(says="unknown", detail=masked(detail)[:_MOST])
+    return Answer(says="unknown", detail=_short(detail))
 
 
 def not_needed(detail: str) -> Answer:

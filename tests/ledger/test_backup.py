@@ -443,6 +443,7 @@ def test_the_bars_behind_decisions_travel_when_asked(ledger: Ledger, url: str, e
     ledger.record_batch(batch(id="e" * 64))
     report = backup(url, tmp_path / "bars.zip", bars_from=tmp_path / "data")
     assert (report.bars, report.bars_missing) == (2, 2)
+    assert verify(tmp_path / "bars.zip").bars == 2
     assert restore(tmp_path / "bars.zip", elsewhere).bars == 0
     for _ in range(2):
         assert restore(tmp_path / "bars.zip", elsewhere, force=True, bars_to=tmp_path / "there").bars == 2

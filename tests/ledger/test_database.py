@@ -174,3 +174,12 @@ def test_a_ledger_that_somebody_keeps_locked_is_waited_for_and_then_given_up(
         with closing(sqlite3.connect(file, timeout=0)) as mine:
             _use_wal(mine)
             assert mine.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_new_ledger_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "ledger.sqlite"
+    Ledger.open(f"sqlite:///{path}").close()
+    assert [oct(each.stat().st_mode & 0o777) for each in path.parent.iterdir()] == ["0o600"]
+    path.chmod(0o640)
+    Ledger.open(f"sqlite:///{path}").close()
+    assert oct(path.stat().st_mode & 0o777) == "0o640"

@@ -147,3 +147,9 @@ def test_the_time_is_the_venues_and_none_where_it_said_none() -> None:
     assert coinbase.server_time(heard(COINBASE | {"time": DOWN})) is None
     assert oanda.server_time(heard(OANDA | {"prices": {"prices": [], "time": "noon"}})) is None
     assert oanda.server_time(heard(OANDA | {"prices": DOWN})) is None
+
+
+def test_the_page_of_a_proxy_is_left_out_of_an_answer() -> None:
+    page = "<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
+    assert probe.unknown(f"coinbase get_accounts: 503: {page}").detail == "coinbase get_accounts: 503"
+    assert probe.no(page).detail == page
