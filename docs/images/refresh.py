@@ -70,7 +70,13 @@ class Stage:
         """Id of the first failed task of a run."""
         wanted = {"id": {"any_": [run]}}
         tasks = self.ask("/task_runs/filter", flow_runs=wanted, task_runs={"state": {"type": {"any_": ["FAILED"]}}})
-        return str(tasks[0]["id"])
+        task = str(tasks[0]["id"])
+        # Runs send their logs in batches.
+        for _ in range(60):
+            if self.ask("/logs/filter", logs={"task_run_id": {"any_": [task]}}):
+                break
+            time.sleep(0.5)
+        return task
 
     def artifact(self, prefix: str, run: str) -> str:
         """Id of the newest artifact of a run whose key begins so."""

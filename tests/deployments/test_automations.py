@@ -274,7 +274,8 @@ async def test_a_run_whose_heartbeat_is_lost_is_set_to_crashed_and_no_other(runs
     states = [(await runs.client.read_flow_run(run)).state for run in (dead, alive, ended)]
     assert [None if state is None else state.name for state in states] == ["Crashed", "Running", "ChunksFailed"]
     assert [state.message for state in states[:1] if state is not None] == [ZOMBIE_MESSAGE]
-    assert len(webhook.about("zombie run")) == 1
+    # Of a run that has ended a late heartbeat may still be told; the server refuses to change it.
+    assert webhook.about("zombie run", str(alive)) == []
 
 
 async def test_a_run_that_never_stops_cancelling_is_set_to_cancelled(runs: Runs, webhook: Webhook) -> None:

@@ -174,11 +174,17 @@ class DrillVenue:
         if order.attach is not None and order.attach == timedelta(0):
             self._attach(order)
 
+    def _netted_by_an_entry(self, request: OrderRequest) -> bool:
+        """Whether an entry of ours went the way of this close: on a margin account it has taken the units away, and no close came twice."""
+        opened = [order.request for order in self.placed if not order.request.reduce_only]
+        return any((each.instrument, each.side) == (request.instrument, request.side) for each in opened)
+
     def _refused(self, request: OrderRequest) -> str | None:
         held, symbol = self.units(request.instrument), request.instrument
         if request.reduce_only:
             signed = request.units * request.side.sign
-            if held * signed >= 0 or abs(held) < request.units:
+            short = held * signed >= 0 or abs(held) < request.units
+            if short and not self._netted_by_an_entry(request):
                 self.overclosed.append(request.client_order_id)
             if held * signed >= 0:
                 return "REDUCE_ONLY" if self.margin else "INSUFFICIENT_FUND"
