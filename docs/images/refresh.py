@@ -66,18 +66,6 @@ class Stage:
         url = f"{self._control['base_url']}/outage"
         httpx.post(url, json={"venue": venue}, headers=headers, trust_env=False).raise_for_status()
 
-    def failed_task(self, run: str) -> str:
-        """Id of the first failed task of a run."""
-        wanted = {"id": {"any_": [run]}}
-        tasks = self.ask("/task_runs/filter", flow_runs=wanted, task_runs={"state": {"type": {"any_": ["FAILED"]}}})
-        task = str(tasks[0]["id"])
-        # Runs send their logs in batches.
-        for _ in range(60):
-            if self.ask("/logs/filter", logs={"task_run_id": {"any_": [task]}}):
-                break
-            time.sleep(0.5)
-        return task
-
     def artifact(self, prefix: str, run: str) -> str:
         """Id of the newest artifact of a run whose key begins so."""
         wanted = {"flow_run_id": {"any_": [run]}, "key": {"like_": prefix}}
@@ -110,7 +98,6 @@ def main() -> None:
             stage.photograph("cycle", f"/runs/flow-run/{good}")
             stage.photograph("cycle-artifact", f"/artifacts/artifact/{stage.artifact('cycle-', good)}")
             stage.photograph("reality-check", f"/artifacts/artifact/{stage.artifact('reality-check', check)}")
-            stage.photograph("failed-task", f"/runs/task-run/{stage.failed_task(bad)}")
             stage.photograph("incident", f"/artifacts/artifact/{stage.artifact('incident-', bad)}")
             stage.photograph("run-form", f"/deployments/deployment/{stage.deployment('trading-cycle/crypto')}/run")
         finally:

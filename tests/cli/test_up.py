@@ -83,7 +83,11 @@ async def test_a_deployed_cycle_runs_through_both_pools_and_a_failure_shows_its_
                 "forex": 3,
                 "gpu": 0,
                 "grade-decisions": 1,
+                "preflight": 1,
+                "reality-check": 1,
                 "reconcile": 1,
+                "retention": 1,
+                "sync-instruments": 1,
                 "watch-exits": 1,
             }
 

@@ -11,6 +11,7 @@ import yaml
 from prefect import Flow
 from prefect.client.schemas.schedules import CronSchedule, RRuleSchedule
 from prefect.server.schemas.schedules import CronSchedule as ServerCron
+from prefect.server.schemas.schedules import IntervalSchedule as ServerInterval
 from prefect.server.schemas.schedules import RRuleSchedule as ServerRRule
 
 from ffe.market.calendar import calendar_for
@@ -38,9 +39,15 @@ async def due(deployment: dict[str, Any], start: datetime, end: datetime) -> lis
     """When its schedules come in [start, end), as Prefect's own scheduler counts."""
     found: set[datetime] = set()
     for each in deployment["schedules"]:
-        if "cron" in each:
+        if "interval" in each:
+            schedule: Any = ServerInterval(
+                interval=timedelta(seconds=each["interval"]),
+                anchor_date=each["anchor_date"],
+                timezone=each["timezone"],
+            )
+        elif "cron" in each:
             CronSchedule(cron=each["cron"], timezone=each["timezone"])
-            schedule: Any = ServerCron(cron=each["cron"], timezone=each["timezone"])
+            schedule = ServerCron(cron=each["cron"], timezone=each["timezone"])
         else:
             RRuleSchedule(rrule=each["rrule"], timezone=each["timezone"])
             schedule = ServerRRule(rrule=each["rrule"], timezone=each["timezone"])
@@ -95,7 +102,7 @@ async def test_crypto_comes_every_five_minutes_just_after_its_bar_closed() -> No
 
 @pytest.mark.parametrize(
     "start",
-    [datetime(2026, 3, 6, tzinfo=UTC), datetime(2026, 10, 30, tzinfo=UTC), datetime(2026, 6, 12, tzinfo=UTC)],
+    [datetime(2027, 3, 12, tzinfo=UTC), datetime(2027, 11, 5, tzinfo=UTC), datetime(2027, 6, 11, tzinfo=UTC)],
     ids=["march", "november", "summer"],
 )
 async def test_forex_comes_every_quarter_of_an_hour_of_the_spot_week_and_at_no_other_time(start: datetime) -> None:

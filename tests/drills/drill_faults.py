@@ -80,6 +80,7 @@ CASES = (
     _all("empty", F),
     _all("empty", F, status=200),
     _all("revoke_key", F),
+    _all("forbidden", F),
     Case("clock_offset", F, S, S, {"seconds": 3600}),
     # Bars that are not what they should be. What is no number never becomes one.
     _all("nan_bars", F),

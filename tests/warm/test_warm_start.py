@@ -211,4 +211,4 @@ def test_the_servers_memory_and_descriptors_stay_flat_over_many_runs(serve: Serv
         )
         seen.append((server.memory_info().rss, server.num_fds()))
     assert seen[2][0] - seen[1][0] < 512 * 1024
-    assert seen[2][1] == seen[1][1]
+    assert seen[2][1] <= seen[1][1]
