@@ -249,6 +249,21 @@ def test_online_is_a_heartbeat_that_was_not_there_before(
         worker._await_online(api, "gpu", "mine", "2", Ended(None))  # type: ignore[arg-type]
 
 
+def test_a_server_that_is_silent_while_a_worker_comes_up_is_asked_again() -> None:
+    class Busy:
+        answers = iter([RefusedError("timed out"), RefusedError("timed out"), "2"])
+
+        def last_heartbeat(self, pool: str, name: str) -> str:
+            said = next(self.answers)
+            if isinstance(said, RefusedError):
+                raise said
+            return said
+
+    api = Busy()
+    worker._await_online(api, "gpu", "mine", "1", Ended(None))  # type: ignore[arg-type]
+    assert next(api.answers, None) is None
+
+
 def test_a_dead_fork_server_is_started_again_and_a_dead_worker_ends_the_command(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
