@@ -25,6 +25,11 @@ BROKEN_OFF = frozenset({f"{RUN}Failed", f"{RUN}Crashed", f"{RUN}TimedOut"})
 DUE = frozenset({f"{RUN}Pending", f"{RUN}Late"})
 ENDED = SERVED | BROKEN_OFF | {f"{RUN}Cancelled"}
 DEPLOYMENT = "related:deployment:prefect.resource.id"
+# A run that belongs to any deployment.
+DEPLOYED: ResourceSpecificationDict = {
+    "prefect.resource.role": "deployment",
+    "prefect.resource.id": "prefect.deployment.*",
+}
 
 
 class Windows(BaseModel):
@@ -79,32 +84,36 @@ def flow_run(
     )
 
 
-def crypto_missing(window: timedelta) -> EventTrigger:
-    """No cycle ran for `window` after the last one that did, or after one that was due. Crypto is open always, so nothing disarms it."""
+def _silence(
+    related: ResourceSpecificationDict | list[ResourceSpecificationDict],
+    *,
+    after: set[str] | frozenset[str],
+    expect: set[str] | frozenset[str],
+    within: timedelta,
+    for_each: str = "prefect.resource.id",
+) -> EventTrigger:
+    """Fires when, `within` after an event of `after`, none of `expect` has come; for each run unless `for_each` says otherwise."""
     return EventTrigger(
         match={"prefect.resource.id": f"{RUN}*"},
-        match_related=list(of_flow("trading-cycle", "crypto")),
-        after=set(DUE | SERVED),
-        expect=set(SERVED),
-        for_each={DEPLOYMENT},
+        match_related=related,
+        after=set(after),
+        expect=set(expect),
+        for_each={for_each},
         posture=Posture.Proactive,
         threshold=1,
-        within=window,
+        within=within,
     )
+
+
+def crypto_missing(window: timedelta) -> EventTrigger:
+    """No cycle ran for `window` after the last one that did, or after one that was due. Crypto is open always, so nothing disarms it."""
+    cycle = of_flow("trading-cycle", "crypto")
+    return _silence(cycle, after=DUE | SERVED, expect=SERVED, within=window, for_each=DEPLOYMENT)
 
 
 def forex_missing(window: timedelta) -> EventTrigger:
     """A cycle that was due and has not ended within `window`. Outside market hours none is scheduled, so none is due and nothing is armed."""
-    return EventTrigger(
-        match={"prefect.resource.id": f"{RUN}*"},
-        match_related=list(of_flow("trading-cycle", "forex")),
-        after=set(DUE),
-        expect=set(ENDED),
-        for_each={"prefect.resource.id"},
-        posture=Posture.Proactive,
-        threshold=1,
-        within=window,
-    )
+    return _silence(of_flow("trading-cycle", "forex"), after=DUE, expect=ENDED, within=window)
 
 
 def zombie(window: timedelta) -> EventTrigger:
@@ -113,30 +122,12 @@ def zombie(window: timedelta) -> EventTrigger:
     Any change of state counts, whatever its name: a list of final states would forget a named one, and a run that had ended as
     `InstrumentsFailed` would be set to Crashed.
     """
-    return EventTrigger(
-        match={"prefect.resource.id": f"{RUN}*"},
-        match_related={"prefect.resource.role": "deployment", "prefect.resource.id": "prefect.deployment.*"},
-        after={f"{RUN}heartbeat"},
-        expect={f"{RUN}*"},
-        for_each={"prefect.resource.id"},
-        posture=Posture.Proactive,
-        threshold=1,
-        within=window,
-    )
+    return _silence(DEPLOYED, after={f"{RUN}heartbeat"}, expect={f"{RUN}*"}, within=window)
 
 
 def stuck_cancelling(window: timedelta) -> EventTrigger:
     """A run of a deployment that was told to cancel and is not Cancelled after `window`; the server lets it become nothing else."""
-    return EventTrigger(
-        match={"prefect.resource.id": f"{RUN}*"},
-        match_related={"prefect.resource.role": "deployment", "prefect.resource.id": "prefect.deployment.*"},
-        after={f"{RUN}Cancelling"},
-        expect={f"{RUN}Cancelled"},
-        for_each={"prefect.resource.id"},
-        posture=Posture.Proactive,
-        threshold=1,
-        within=window,
-    )
+    return _silence(DEPLOYED, after={f"{RUN}Cancelling"}, expect={f"{RUN}Cancelled"}, within=window)
 
 
 def own_event(event: str, resource: str) -> EventTrigger:

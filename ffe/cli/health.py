@@ -8,14 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ffe.cli.options import JsonOption, ModeOption, settings_from, with_venues
-from ffe.cli.surroundings import running
+from ffe.cli.surroundings import deployed_api, running
 from ffe.cli.tables import console
 from ffe.clock import Clock
 from ffe.cycle.engine import open_clock
 from ffe.errors import FfeError
 from ffe.observe.health import check_health
 from ffe.observe.health_models import Health, Status
-from ffe.observe.prefect_api import Api
 from ffe.settings import Mode, Settings
 
 COLOURS = {Status.HEALTHY: "green", Status.DEGRADED: "yellow", Status.UNHEALTHY: "red"}
@@ -26,19 +25,13 @@ CLOCK_SECONDS = 10.0
 def health(mode: ModeOption = None, as_json: JsonOption = False) -> None:
     """Server, workers, late runs, GPU, ledger, disk, age of bars, cycles and checks, unresolved orders, kill switch."""
     settings = settings_from(mode=mode)
-    found = check_health(settings, _api(settings), _clock(settings))
+    found = check_health(settings, deployed_api(settings), _clock(settings))
     if as_json:
         print(found.model_dump_json())
     else:
         _show(found)
     if found.status is not Status.HEALTHY:
         raise typer.Exit(EXIT[found.status])
-
-
-def _api(settings: Settings) -> Api | None:
-    """PREFECT_API_URL's, or that of an `ffe up` on this data folder."""
-    url = running(settings.data_dir).get("api_url")
-    return Api.find() or (None if url is None else Api.at(str(url)))
 
 
 def _clock(settings: Settings) -> Clock | None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from ffe.cli.listing import venues
 from ffe.cli.options import JsonOption, ModeOption, settings_from
 from ffe.cli.pulse_table import sparkline
-from ffe.cli.surroundings import running
+from ffe.cli.surroundings import deployed_api
 from ffe.cli.tables import console, print_rows
 from ffe.cycle import incidents
 from ffe.cycle.engine import Engine
@@ -20,7 +20,6 @@ from ffe.observe.reality import report
 from ffe.observe.reality.check import check_reality
 from ffe.observe.reality.history import RUNS, Point, counts, remember, trend
 from ffe.observe.reality.models import Reality
-from ffe.settings import Settings
 
 HistoryOption = Annotated[int, typer.Option("--history", min=1, help="So many runs in the trend, this one included.")]
 
@@ -38,12 +37,6 @@ def reality_check(mode: ModeOption = None, history: HistoryOption = RUNS, as_jso
         _show(found, points)
     if not found.holds:
         raise typer.Exit(3)
-
-
-def deployed_api(settings: Settings) -> Api | None:
-    """The Prefect API that PREFECT_API_URL names, or that of the `ffe up` on this data folder; None: nothing is deployed here."""
-    found, url = Api.find(), running(settings.data_dir).get("api_url")
-    return Api.at(str(url)) if found is None and url else found
 
 
 def _checked(engine: Engine, api: Api | None) -> Reality:

@@ -17,6 +17,7 @@ import httpx
 
 from ffe.clock import rfc3339
 from ffe.errors import ConfigurationError, FfeError
+from ffe.observe.prefect_api import Api
 from ffe.processes import Child
 from ffe.settings import PREFIX, Mode, Settings
 
@@ -182,6 +183,12 @@ def running(data_dir: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError):
         return {}
     return document
+
+
+def deployed_api(settings: Settings) -> Api | None:
+    """The Prefect API that PREFECT_API_URL names, or that of the `ffe up` on this data folder; None: nothing is deployed here."""
+    found, url = Api.find(), running(settings.data_dir).get("api_url")
+    return Api.at(str(url)) if found is None and url else found
 
 
 @contextlib.contextmanager

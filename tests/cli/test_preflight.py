@@ -158,13 +158,13 @@ def test_the_system_of_this_folder_is_asked_where_the_environment_names_none(
 ) -> None:
     monkeypatch.delenv("PREFECT_API_URL")
     settings = load_settings(data_dir=tmp_path)
-    assert health._api(settings) is None
+    assert health.deployed_api(settings) is None
     (tmp_path / "up.json").write_text(json.dumps({"pid": os.getpid(), "api_url": "http://127.0.0.1:9/api"}))
-    api = health._api(settings)
+    api = health.deployed_api(settings)
     assert api is not None
     assert api.url == "http://127.0.0.1:9/api"
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:8/api")
-    named = health._api(settings)
+    named = health.deployed_api(settings)
     assert named is not None
     assert named.url == "http://127.0.0.1:8/api"
 
