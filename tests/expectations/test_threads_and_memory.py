@@ -34,9 +34,10 @@ def test_threads_with_two_instruments_and_two_flaws_keep_their_own_findings(
         found = {finding.check for finding in validate(symbol, rows).critical}
         return found <= wanted and len(found) >= 1
 
+    before = set(threading.enumerate())
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(run, range(48)))
-    assert threading.active_count() < 8
+    assert set(threading.enumerate()) <= before
 
 
 def test_four_hundred_validations_leave_no_memory_behind() -> None:
