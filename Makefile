@@ -9,7 +9,7 @@ LOCKED := install --no-deps --require-hashes --no-compile
 # What decides about orders: every line and every branch of it is run by the tests.
 MONEY := ffe/orders/*,ffe/risk/*,ffe/ledger/*,ffe/money.py
 
-.PHONY: run test drills up lint lock clean setup setup-dev bench
+.PHONY: run test drills up lint lock clean setup setup-dev browser bench
 
 run: setup
 	$(BIN)/ffe run
@@ -17,9 +17,15 @@ run: setup
 up: setup
 	$(BIN)/ffe up
 
-test: setup-dev lint
+test: setup-dev browser lint
 	$(BIN)/python -m pytest -m 'not drill' --cov --cov-report=term
 	$(BIN)/python -m coverage report --fail-under=100 --include='$(MONEY)'
+
+# The replay's report is looked at in a browser. Debian's is installed where there is none and we may; elsewhere its tests say what they miss.
+browser:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium) || \
+	  echo "install Chromium: tests/replay/test_report_browser.py needs one"
 
 # A server, workers, PostgreSQL and the venues on this machine, and what happens when one of them is killed, stopped, full or wrong.
 drills: setup-dev
@@ -41,6 +47,7 @@ bench: setup-dev
 	$(BIN)/python -m benchmarks.preflight
 	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.replay
 
 setup: $(VENV)/.run-ready
 setup-dev: $(VENV)/.dev-ready

@@ -4,9 +4,10 @@
 time: two models on one card are slower than one after the other. A pool for two cards gets a higher limit, and each card a queue and a
 worker of its own; each queue still runs one.
 
-The cpu pool has two queues of its own. `trading` (cycles, reconcile, watch-exits: four deployments that run one at a time each) is served
-first, and `operations` (backfills, grades, checks) may fill two of the six slots at most: however many of those are due or
-how long they take, a slot is free for each of the four.
+The cpu pool has three queues of its own. `trading` (cycles, reconcile, watch-exits: four deployments that run one at a time each) is served
+first, `operations` (backfills, grades, checks) may fill two of the seven slots at most, and `research` (replays and sweeps, which people
+start and which may take hours) one: however many of those are due or how long they take, a slot is free for each of the four, and no
+check waits for a sweep.
 """
 
 import argparse
@@ -22,11 +23,11 @@ from ffe.errors import ConfigurationError
 from tasks.limits import VENUES, ensure_limits, limit_name
 
 # Name and how many runs at a time.
-POOLS = {"cpu": 6, "gpu": 1}
-TRADING, OPERATIONS = "trading", "operations"
+POOLS = {"cpu": 7, "gpu": 1}
+TRADING, OPERATIONS, RESEARCH = "trading", "operations", "research"
 # Runs at a time of a pool's work queue, None: as many as the pool; the first is served first. Every pool has a queue `default`.
 QUEUES: dict[str, dict[str, int | None]] = {
-    "cpu": {TRADING: None, "default": None, OPERATIONS: 2},
+    "cpu": {TRADING: None, "default": None, OPERATIONS: 2, RESEARCH: 1},
     "gpu": {"default": 1},
 }
 

@@ -43,6 +43,7 @@ from ffe.settings_operations import (
     PreflightSettings,
     RetentionSettings,
 )
+from ffe.settings_replay import ReplaySettings, ShadowSettings
 from ffe.settings_section import DAY, Section, stripped
 
 PREFIX = "FFE_"
@@ -381,6 +382,8 @@ class Settings(BaseSettings):
     calendar: CalendarSettings = CalendarSettings()
     simulator: SimulatorSettings = SimulatorSettings()
     paper: PaperSettings = PaperSettings()
+    replay: ReplaySettings = ReplaySettings()
+    shadow: ShadowSettings = ShadowSettings()
     live: LiveSettings = LiveSettings()
     preflight: PreflightSettings = PreflightSettings()
     health: HealthSettings = HealthSettings()

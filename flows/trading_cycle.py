@@ -6,6 +6,7 @@
     fetch and check the bars of every instrument      closed market, stale or bad bars -> HOLD with its author
     ask the model about the ones that passed          one `decide` run for all of them, on the GPU pool or inline
     size and order, the most confident first          HOLD by the risk gate, or one order at the venue
+    write down what shadow strategies say             only where some are configured; they never order
     publish the report
 
 One instrument's failure never stops the others: it becomes an incident, and the run ends Failed when every step is done.
@@ -37,6 +38,7 @@ from tasks.bars import check_bars, closed_market, fetch_bars, halted
 from tasks.incidents import INSTRUMENTS_FAILED, flow_cancelled, flow_failed
 from tasks.limits import ACCOUNT_BUSY, account_limits
 from tasks.quality import publish_quality, publish_trend
+from tasks.shadow import record_shadows
 from tasks.stages import Stages
 from tasks.summaries import publish_report
 from tasks.trading import plan_order, resume_order, submit_order
@@ -115,6 +117,7 @@ async def run_cycle(cycle: steps.Cycle, instruments: list[Instrument]) -> CycleR
     with stages.timed("orders"):
         for row in sorted(rows, key=Row.rank):
             place_order(row)
+    record_shadows(cycle, [row.batch for row in rows if row.batch is not None and row.context is not None])
 
     with stages.timed("publish"):
         report = cycle_report(cycle, rows, started_at, stages)

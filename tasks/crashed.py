@@ -37,6 +37,8 @@ FLOWS = (
     "sync-instruments",
     "backfill-bars",
     "retention",
+    "replay",
+    "sweep",
 )
 # How far back is looked, and how long a run's own hook has to write first.
 BACK = timedelta(hours=24)

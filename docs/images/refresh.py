@@ -4,6 +4,7 @@ It starts `ffe up` on a folder of its own, runs one cycle that ends well and one
 then sees in the Prefect UI. The simulated venues and the packaged model answer; nothing is drawn by hand.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from websockets.sync.client import ClientConnection, connect
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
@@ -71,6 +73,28 @@ class Stage:
         wanted = {"flow_run_id": {"any_": [run]}, "key": {"like_": prefix}}
         return str(self.ask("/artifacts/filter", artifacts=wanted, sort="CREATED_DESC")[0]["id"])
 
+    def failed_task(self, run: str) -> str:
+        """Id of a run's first task that failed."""
+        wanted = {"flow_run_id": {"any_": [run]}, "state": {"type": {"any_": ["FAILED"]}}}
+        return str(self.ask("/task_runs/filter", task_runs=wanted)[0]["id"])
+
+    def photograph_when(self, text: str, name: str, path: str) -> None:
+        """A page of the UI as `name`.png once `text` is on it: logs come long after the page is drawn."""
+        profile = self._folder / f"chromium-{name}"
+        flags = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={profile}"]
+        flags += [f"--window-size={WIDTH},{HEIGHT}", "--remote-debugging-port=0"]
+        page = f"{self.api.removesuffix('/api')}{path}"
+        browser = subprocess.Popen([self._browser, *flags, page], stderr=subprocess.DEVNULL)
+        try:
+            with connect(_devtools(profile / "DevToolsActivePort"), max_size=None) as tab:
+                _shown(tab, text)
+                shot = _called(tab, "Page.captureScreenshot", format="png")
+                (HERE / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+        finally:
+            browser.terminate()
+            browser.wait(30)
+        print(HERE / f"{name}.png")
+
     def photograph(self, name: str, path: str) -> None:
         """A page of the UI as `name`.png."""
         profile, picture = self._folder / f"chromium-{name}", HERE / f"{name}.png"
@@ -86,6 +110,36 @@ class Stage:
         self._up.wait(60)
 
 
+def _devtools(file: Path) -> str:
+    """Address of the browser's one tab, from the file that it writes when it listens."""
+    for _ in range(120):
+        if file.exists() and file.read_text().count("\n"):
+            port = file.read_text().splitlines()[0]
+            tabs = httpx.get(f"http://127.0.0.1:{port}/json", trust_env=False).json()
+            if pages := [tab for tab in tabs if tab["type"] == "page"]:
+                return str(pages[0]["webSocketDebuggerUrl"])
+        time.sleep(0.5)
+    sys.exit("the browser opened no page within 60 s")
+
+
+def _called(tab: ClientConnection, method: str, **params: Any) -> dict[str, Any]:
+    tab.send(json.dumps({"id": 1, "method": method, "params": params}))
+    while True:
+        answer = json.loads(tab.recv(timeout=60))
+        if answer.get("id") == 1:
+            return dict(answer["result"])
+
+
+def _shown(tab: ClientConnection, text: str) -> None:
+    for _ in range(120):
+        seen = _called(tab, "Runtime.evaluate", expression="document.body.innerText", returnByValue=True)
+        if text in str(seen["result"].get("value")):
+            time.sleep(1)
+            return
+        time.sleep(0.5)
+    sys.exit(f"{text!r} was not on the page within 60 s")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ffe-images-", ignore_cleanup_errors=True) as folder:
         stage = Stage(Path(folder))
@@ -99,6 +153,7 @@ def main() -> None:
             stage.photograph("cycle-artifact", f"/artifacts/artifact/{stage.artifact('cycle-', good)}")
             stage.photograph("reality-check", f"/artifacts/artifact/{stage.artifact('reality-check', check)}")
             stage.photograph("incident", f"/artifacts/artifact/{stage.artifact('incident-', bad)}")
+            stage.photograph_when("Traceback", "failed-task", f"/runs/task-run/{stage.failed_task(bad)}")
             stage.photograph("run-form", f"/deployments/deployment/{stage.deployment('trading-cycle/crypto')}/run")
         finally:
             stage.close()

@@ -24,9 +24,12 @@ from ffe.cli import (
     quality,
     reality,
     reconcile,
+    replay,
     run,
+    shadow,
     simulator,
     sources,
+    sweep,
     switch,
     up,
     worker,
@@ -57,6 +60,8 @@ app.command("backfill")(backfill.backfill)
 app.command("explain")(explain.explain)
 app.command("preflight")(preflight.preflight)
 app.command("health")(health.health)
+app.command("replay")(replay.replay)
+app.command("sweep")(sweep.sweep)
 app.command("reality-check")(reality.reality_check)
 app.command("reconcile")(reconcile.reconcile)
 app.command("grade")(grade.grade)
@@ -68,6 +73,7 @@ app.add_typer(simulator.app, name="simulator")
 app.add_typer(metrics.app, name="metrics")
 app.add_typer(db.app, name="db")
 app.add_typer(models.app, name="models")
+app.add_typer(shadow.app, name="shadow")
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from ffe.cli.options import (
     with_venues,
 )
 from ffe.cli.progress import Progress, progress
-from ffe.cli.surroundings import Surroundings
+from ffe.cli.surroundings import Surroundings, check_shadow
 from ffe.errors import FfeError, RefusedError
 from ffe.llm.factory import check_model_file
 from ffe.settings import Mode, Settings
@@ -71,6 +71,7 @@ def _warn_of_switch(settings: Settings) -> None:
 def run_cycle(settings: Settings) -> dict[str, Any]:
     """The report of one cycle, as the ledger keeps it."""
     check_model_file(settings)
+    check_shadow(settings)
     if settings.mode is not Mode.SIM or settings.venue_urls:
         from ffe.cycle.engine import check_ready
 

@@ -128,6 +128,18 @@ class Surroundings:
         return shared
 
 
+def check_shadow(settings: Settings) -> None:
+    """Refuses shadow strategies that could never decide before anything is started. Costs nothing where none is configured.
+
+    Raises:
+        ConfigurationError: one that nobody knows, names the nearest; one that can't run in a live cycle.
+    """
+    if settings.shadow.strategies:
+        from ffe.cycle.shadowing import check_shadows
+
+        check_shadows(settings)
+
+
 def simulator_command(settings: Settings) -> list[str]:
     knobs = settings.simulator
     command = [sys.executable, "-m", "simulator", "--exit-with-stdin", "--data-dir", str(settings.data_dir)]

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ffe.cli.options import ModeOption, settings_from, with_venues
-from ffe.cli.surroundings import API, Surroundings, announced, free_port
+from ffe.cli.surroundings import API, Surroundings, announced, check_shadow, free_port
 from ffe.environment import environment_of
 from ffe.errors import ConfigurationError, FfeError
 from ffe.processes import Child
@@ -37,6 +37,7 @@ def up(
     settings = settings_from(mode=mode)
     if not (CHECKOUT / "prefect.yaml").is_file():
         raise ConfigurationError(f"no prefect.yaml in {CHECKOUT}: run `ffe up` from a checkout")
+    check_shadow(settings)
     if settings.mode is not Mode.SIM or settings.venue_urls:
         from ffe.cycle.engine import check_ready
 

@@ -17,7 +17,7 @@ import typer
 
 from ffe.cli.fork_server import ForkServer, is_supported
 from ffe.cli.options import settings_from, with_venues
-from ffe.cli.surroundings import running
+from ffe.cli.surroundings import check_shadow, running
 from ffe.environment import environment_of
 from ffe.errors import ConfigurationError, FfeError, RefusedError
 from ffe.observe.prefect_api import Api
@@ -46,7 +46,9 @@ def worker(
 ) -> None:
     """A worker for one pool of the API at PREFECT_API_URL, with warm starts. Ctrl-C stops it and its runs."""
     api = Api.from_environment()
-    settings = _with_simulator(settings_from())
+    settings = settings_from()
+    check_shadow(settings)
+    settings = _with_simulator(settings)
     name = name or f"{pool}-{socket.gethostname()}"
     environment = _environment(settings, api, query_seconds or QUERY_SECONDS.get(pool, OTHER_QUERY_SECONDS))
     before = api.last_heartbeat(pool, name)

@@ -75,8 +75,13 @@ def parse_answer(completion: Completion) -> Answer:
     """
     if completion.finish_reason == "length":
         raise InvalidAnswerError(f"the answer was cut off after {completion.completion_tokens} tokens")
-    start, end = object_span(completion.text)
-    value = _object(completion.text[start:end])
+    return answer_in(completion.text)
+
+
+def answer_in(text: str) -> Answer:
+    """The validated answer of a text that was not cut off. Raises InvalidAnswerError as `parse_answer`."""
+    start, end = object_span(text)
+    value = _object(text[start:end])
     try:
         return Answer.model_validate(value)
     except ValidationError as error:

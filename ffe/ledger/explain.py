@@ -16,6 +16,7 @@ from ffe.ledger.feedback_tables import GradeRow, VerdictRow
 from ffe.ledger.incidents import incident
 from ffe.ledger.order_tables import FillRow, IncidentRow, OrderEventRow, OrderRow, PositionRow, ReservationRow
 from ffe.ledger.rows import values_of
+from ffe.ledger.shadow import shadows_of
 from ffe.ledger.tables import (
     BarBatchRow,
     CycleRow,
@@ -90,6 +91,7 @@ def _cycle(session: Session, cycle: CycleRow) -> Document:
         "cycle": _plain(cycle),
         "decisions": chains,
         "incidents": [_plain(row) for row in incidents],
+        "shadow_decisions": [each.model_dump(mode="json") for each in shadows_of(session, cycle.id)],
     }
 
 

@@ -3,7 +3,7 @@
 The work is in the module of each noun (`orders`, `fills`, `reservations`, ...), as functions of a session; this facade only
 opens that session, for writing or for reading. What it says of orders is in `order_ledger`, what it says of accounts in
 `account_ledger`, of bar sources in `source_ledger`, of what became of decisions in `feedback_ledger`, of its own running in
-`operations_ledger`. Safe to share between threads; a process opens its own.
+`operations_ledger`, of shadow mode in `shadow_ledger`. Safe to share between threads; a process opens its own.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from ffe.ledger.migrate import upgrade_database
 from ffe.ledger.models import Cycle, Incident
 from ffe.ledger.operations_ledger import OperationsLedger
 from ffe.ledger.order_ledger import OrderLedger
+from ffe.ledger.shadow_ledger import ShadowLedger
 from ffe.ledger.source_ledger import SourceLedger
 from ffe.market.models import Timeframe
 from ffe.market.quality import QualityPoint, QualityReport
@@ -30,7 +31,7 @@ from ffe.sources.models import BarBatch
 from ffe.venues.models import InstrumentSpec
 
 
-class Ledger(OrderLedger, AccountLedger, SourceLedger, FeedbackLedger, OperationsLedger):
+class Ledger(OrderLedger, AccountLedger, SourceLedger, FeedbackLedger, OperationsLedger, ShadowLedger):
     """Open one with `Ledger.open`. Every method raises LedgerError when the database refuses."""
 
     def __init__(self, database: Database) -> None:

@@ -7,6 +7,8 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict
 
+from ffe.decision.models import Action
+from ffe.market.models import Timeframe
 from ffe.orders.models import OrderState, Side
 
 # Fixed for ever, like the one of client order ids.
@@ -168,3 +170,25 @@ class ApiUsage(_Record):
     calls: int
     errors: int
     seconds: float
+
+
+class ShadowDecision(_Record):
+    """What a strategy that does not trade said of an instrument in one cycle, written down before the bar's outcome could be known.
+
+    `params`: every parameter with its value. `action` and `confidence` None: it failed, and `error` says how. `bid` and `ask` at the bar's
+    close, where the bars have them.
+    """
+
+    cycle_id: str
+    instrument: str
+    timeframe: Timeframe
+    bar_close: datetime
+    strategy: str
+    params: dict[str, float]
+    action: Action | None = None
+    confidence: int | None = None
+    error: str | None = None
+    batch_id: str
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    decided_at: datetime

@@ -1,7 +1,7 @@
 """What is deleted when it has grown old, and what never is. `FFE_RETENTION__*` says after how many days; unset is never.
 
-Never deleted: orders, their events, fills and reservations, positions, the kill switch, differences, decisions, sizings, grades,
-calibrations, evaluations and cycles. Whatever a decision with an order rests on stays whole, however old: its batch of bars and those of its
+Never deleted: orders, their events, fills and reservations, positions, the kill switch, differences, decisions, shadow decisions, sizings,
+grades, calibrations, evaluations and cycles. Whatever a decision with an order rests on stays whole, however old: its batch of bars and those of its
 other timeframes with their files, its quality report, its question, every call of the model and its answer. Beside those goes
 
 bars         batch files and quality pages. The row of a batch stays while a decision or its quality report names it

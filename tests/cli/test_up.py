@@ -86,7 +86,9 @@ async def test_a_deployed_cycle_runs_through_both_pools_and_a_failure_shows_its_
                 "preflight": 1,
                 "reality-check": 1,
                 "reconcile": 1,
+                "replay": 0,
                 "retention": 1,
+                "sweep": 0,
                 "sync-instruments": 1,
                 "watch-exits": 1,
             }

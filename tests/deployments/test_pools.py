@@ -13,7 +13,7 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 from prefect_docker.worker import DockerWorker, DockerWorkerJobConfiguration
 from prefect_kubernetes.worker import KubernetesWorker, KubernetesWorkerJobConfiguration
 
-from deployments.bootstrap import OPERATIONS, POOLS, QUEUES, TRADING, bootstrap, main
+from deployments.bootstrap import OPERATIONS, POOLS, QUEUES, RESEARCH, TRADING, bootstrap, main
 from deployments.pools import PoolType, job_template
 from ffe.errors import ConfigurationError
 from ffe.settings import Settings
@@ -145,6 +145,7 @@ async def test_bootstrap_twice_leaves_the_same_pools_queues_and_limits(prefect_a
             TRADING: (1, None),
             "default": (2, None),
             OPERATIONS: (3, QUEUES["cpu"][OPERATIONS]),
+            RESEARCH: (4, 1),
         }
         assert await queues("gpu") == {"default": (1, 1)}
     async with get_client() as client:
@@ -205,6 +206,7 @@ def test_the_command_takes_a_type_and_refuses_others(prefect_api: str) -> None:
 
 
 def test_four_trading_deployments_always_have_a_slot() -> None:
-    limit = QUEUES["cpu"][OPERATIONS]
-    assert limit is not None
-    assert POOLS["cpu"] - limit >= len(("crypto", "forex", "reconcile", "watch-exits"))
+    operations, research = QUEUES["cpu"][OPERATIONS], QUEUES["cpu"][RESEARCH]
+    assert operations is not None
+    assert research is not None
+    assert POOLS["cpu"] - operations - research >= len(("crypto", "forex", "reconcile", "watch-exits"))

@@ -22,8 +22,8 @@ from flows import __path__ as flows_path
 ROOT = Path(__file__).parents[2]
 DOCUMENT = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 DEPLOYMENTS = {each["name"]: each for each in DOCUMENT["deployments"]}
-# Called by a cycle, which has a schedule.
-UNSCHEDULED = {"gpu"}
+# Called by a cycle, which has a schedule, or started by a person who has a question.
+UNSCHEDULED = {"gpu", "replay", "sweep"}
 MINUTE = timedelta(minutes=1)
 HALVES = (timedelta(0), timedelta(hours=12))
 

@@ -14,6 +14,7 @@ import psycopg
 from ffe.decision.models import Action, Author, Context, Decision, FramePulse, ModelCall
 from ffe.feedback.models import Calibration, Exit, Grade, ModelEval
 from ffe.ledger.ledger import Ledger
+from ffe.ledger.models import ShadowDecision
 from ffe.ledger.schema import METADATA
 from ffe.llm.models import Message, ModelIdentity, Sampling
 from ffe.market.models import Timeframe, parse_instrument
@@ -214,6 +215,25 @@ def evaluation(**changes: Any) -> ModelEval:
         "evaluated_at": AT,
     }
     return ModelEval(**values | changes)
+
+
+def shadow_decision(cycle_id: str = "c" * 32, **changes: Any) -> ShadowDecision:
+    """What a strategy said of the bar of `decision`. Its parameters are not in the order of the alphabet."""
+    values: dict[str, Any] = {
+        "cycle_id": cycle_id,
+        "instrument": "EURUSD",
+        "timeframe": Timeframe.M5,
+        "bar_close": BAR,
+        "strategy": "sma-cross",
+        "params": {"slow": 50.0, "fast": 20.0},
+        "action": Action.BUY,
+        "confidence": 100,
+        "batch_id": "b" * 64,
+        "bid": Decimal("1.22705"),
+        "ask": Decimal("1.2272"),
+        "decided_at": AT,
+    }
+    return ShadowDecision(**values | changes)
 
 
 def record_chain(ledger: Ledger) -> Decision:

@@ -16,6 +16,7 @@ from builders import (
     grade,
     intent,
     record_chain,
+    shadow_decision,
     spec,
     venue_order,
 )
@@ -54,6 +55,7 @@ def traded(ledger: Ledger) -> Order:
     ledger.record_grade(grade())
     ledger.record_calibration(calibration())
     ledger.record_eval(evaluation())
+    ledger.record_shadows([shadow_decision(made.cycle_id)])
     ledger.record_spec(spec())
     ledger.record_incident(type="X", message="m", traceback="t", at=AT, order_id=order.id)
     ledger.set_switch(SwitchState.REDUCE_ONLY, "looking", "person", AT)

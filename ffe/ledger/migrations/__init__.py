@@ -1,3 +1,3 @@
 """The schema's history. `HEAD` is its newest revision, kept here so that an up-to-date ledger opens without importing Alembic."""
 
-HEAD = "0005"
+HEAD = "0006"

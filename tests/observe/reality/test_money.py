@@ -125,7 +125,7 @@ def test_an_amount_that_came_in_as_a_float_is_found(world: World, kind: str) -> 
     )
     found = world.only("exact-money")
     assert found.rows == ({"column": "equity_mark.equity", "row": "1", "why": f"it holds '{wrong}'"},)
-    assert "33 columns of money" in found.detail
+    assert "35 columns of money" in found.detail
 
 
 def test_a_column_of_another_type_is_found(world: World, kind: str) -> None:

@@ -1,0 +1,1 @@
+"""Libraries that replay is measured against, in interpreters of their own."""
