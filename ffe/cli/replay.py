@@ -81,7 +81,12 @@ def replay(
         lookahead=lookahead_check,
         command=f"ffe {shlex.join(sys.argv[1:])}",
     )
-    run = _made(request, settings)
+    try:
+        run = _made(request, settings)
+    except KeyboardInterrupt:
+        if strategy == LLM:
+            print("ffe: stopped; the answers so far are kept, and the same command goes on from there", file=sys.stderr)
+        raise
     place = None if report is None else _reported(run, report)
     if as_json:
         from ffe.replay.document import document

@@ -10,7 +10,7 @@ from ffe.errors import ConfigurationError
 from ffe.llm.protocol import LanguageModel
 from ffe.market.calendar import calendar_for
 from ffe.replay.cutoffs import contaminated, watermark
-from ffe.replay.decisions_file import read_decisions, spoken_by, to_signals
+from ffe.replay.decisions_file import missed, read_decisions, spoken_by, to_signals
 from ffe.replay.models import Feed, Signals
 from ffe.replay.preparing import Material
 from ffe.replay.request import Progress, ReplayRequest
@@ -27,12 +27,16 @@ RECORDED = "recorded"
 
 @dataclass(frozen=True)
 class Decided:
-    """Signals for each feed, and who spoke. `strategy` None: not a rule that could be asked again. `model`: name and digest, else None."""
+    """Signals for each feed, and who spoke. `strategy` None: not a rule that could be asked again. `model`: name and digest, else None.
+
+    `notes`: what a reader should know of how they came about.
+    """
 
     name: str
     signals: tuple[Signals, ...]
     strategy: Strategy | None = None
     model: tuple[str, str | None] | None = None
+    notes: tuple[str, ...] = ()
 
     def contaminated(self, feed: Feed) -> bool:
         return self.model is not None and contaminated(feed.bars, *self.model)
@@ -87,9 +91,20 @@ def _recorded(path: Path, feeds: Sequence[Feed]) -> Decided:
     missing = [symbol for symbol in symbols if symbol not in tables]
     if missing:
         raise ConfigurationError(f"{path} has no decisions on {', '.join(missing)}")
-    pairs = zip(feeds, symbols, strict=True)
+    pairs = list(zip(feeds, symbols, strict=True))
+    lost = {symbol: missed(tables[symbol], feed.bars) for feed, symbol in pairs}
+    notes = [
+        f"{count} recorded decisions on {symbol} are at no bar's close and were left out."
+        for symbol, count in lost.items()
+        if count
+    ]
     model = spoken_by({symbol: tables[symbol] for symbol in symbols})
-    return Decided(RECORDED, tuple(to_signals(tables[symbol], feed.bars) for feed, symbol in pairs), model=model)
+    return Decided(
+        RECORDED,
+        tuple(to_signals(tables[symbol], feed.bars) for feed, symbol in pairs),
+        model=model,
+        notes=tuple(notes),
+    )
 
 
 def _model(

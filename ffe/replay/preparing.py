@@ -60,7 +60,13 @@ def _from_store(request: ReplayRequest, settings: Settings, store: BarStore | No
     instruments: Iterable[Instrument] = request.instruments or settings.instruments
     timeframe, start, end = request.timeframe or settings.timeframe, request.start or LONG_AGO, request.end or now
     spread = settings.replay.half_spread_bps
-    return [stored_bars(store, each, timeframe, start, end, half_spread_bps=spread) for each in instruments]
+    found = [stored_bars(store, each, timeframe, start, end, half_spread_bps=spread) for each in instruments]
+    missing = [each.instrument.symbol for each in found if not len(each)]
+    if missing:
+        raise ConfigurationError(
+            f"the bar store has no {timeframe.value} bars of {', '.join(missing)}: name files with --bars, or `ffe backfill`"
+        )
+    return found
 
 
 def _at(bars: Bars, timeframe: Timeframe | None, settings: Settings) -> Bars:

@@ -74,7 +74,7 @@ def replay(
     made = strategy_run(bench, said.strategy, said.signals)
     result = replace(made, seconds=time.perf_counter() - began)
     tell("comparing, and running the strategy again to see whether it looks ahead", 0, 1)
-    notes = (*(() if why is None else (why,)), *_doubts(said, settings))
+    notes = (*(() if why is None else (why,)), *said.notes, *_doubts(said, settings))
     return _run(request, bench, said, result, started_at=started_at, notes=notes)
 
 

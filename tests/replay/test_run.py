@@ -20,6 +20,7 @@ from ffe.replay.report_verdict import Answer, verdicts
 from ffe.replay.request import ReplayRequest, ReplayRun
 from ffe.replay.run import replay
 from ffe.settings import Settings, load_settings
+from ffe.sources.store import BarStore
 
 DATA = Path(__file__).parent / "data"
 BTC, ETH = (DATA / f"{pair}_1m_trades_2017-09-03.csv" for pair in ("BTC-USD", "ETH-USD"))
@@ -174,6 +175,22 @@ def test_recorded_decisions_are_replayed_and_watermarked_when_their_model_may_ha
         assert str(run.watermark).startswith("CONTAMINATED")
     assert "llama3.2" in str(told["named"].watermark)
     assert (rule.contaminated, rule.watermark) == ((False,), None)
+
+
+def test_recorded_decisions_that_belong_to_no_bar_are_told(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text(
+        "instrument,time,action,confidence\nEURUSD,2014-05-05T10:00:00Z,BUY,90\nEURUSD,2014-05-05T10:00:30Z,SELL,90\n"
+    )
+    run = made(settings, decisions=file)
+    assert any(note.startswith("1 recorded decisions on EURUSD are at no bar's close") for note in run.notes)
+
+
+def test_a_store_without_bars_says_so(settings: Settings, tmp_path: Path) -> None:
+    store = BarStore(tmp_path / "bars", "sim")
+    request = ReplayRequest(instruments=(parse_instrument("EURUSD"),))
+    with pytest.raises(ConfigurationError, match=r"the bar store has no 5m bars of EURUSD"):
+        replay(request, settings, gates=partial(gates, settings=settings), clock=SystemClock(), store=store)
 
 
 @pytest.mark.parametrize(
